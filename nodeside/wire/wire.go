@@ -1,0 +1,152 @@
+// Package wire is what a node says of a run: the frames of its log and its result.
+//
+// The node writes a run's log as frames, and `attach` copies that file from a byte
+// offset on, so a follower that lost its connection goes on where it stopped. The
+// workstation reads the same frames. docs/protocol.md is the reference.
+package wire
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Version is the version of the node protocol: the last word of [AdvertisedRef] and [Preface].
+const Version = 1
+
+// AdvertisedRef is the ref by which a bare repository says that it is a troops node.
+const AdvertisedRef = "refs/troops/v1"
+
+// DeployedRef is the node's symbolic ref to the branch it deploys: its value is
+// the last commit that was deployed successfully, absent before the first.
+const DeployedRef = "refs/troops/deployed"
+
+// RunRefPrefix, followed by a ULID, is the ref whose creation asks the node for a run.
+const RunRefPrefix = "refs/troops/run/"
+
+// Preface is the first line that attach prints, before any frame. What comes before
+// it on the channel is noise of the node's shell start-up files.
+const Preface = "troops-attach 1\n"
+
+// Launcher is the path, below the node's repository, of the script by which a
+// workstation reaches the node role of troops whatever its installation directory.
+const Launcher = "hooks/troops"
+
+// Push options that a workstation sends along with a run ref.
+const (
+	OptionHost   = "troops-host="   // the name the inventory has for the node
+	OptionBranch = "troops-branch=" // the branch to deploy where the node has none yet
+	OptionBy     = "troops-by="     // who pushes, for people: user@workstation
+)
+
+// Kind is the type of a frame.
+type Kind byte
+
+// The kinds of frames. Only the first four are in a log; Heartbeat and Result are
+// added by attach and do not count in offsets.
+const (
+	Stdout    Kind = 'o' // bytes that the run's processes wrote to standard output
+	Stderr    Kind = 'e' // bytes that they wrote to standard error
+	Note      Kind = 't' // a line by troops itself, without line feed
+	Phase     Kind = 'p' // the phase that begins: checkout, venv or deploy
+	Heartbeat Kind = 'h' // nothing; sent when the log was quiet for [HeartbeatInterval]
+	Done      Kind = 'r' // the [Result] as JSON; the last frame
+)
+
+// Stored reports whether frames of this kind are in a run's log and count in its offsets.
+func (k Kind) Stored() bool { return k == Stdout || k == Stderr || k == Note || k == Phase }
+
+const (
+	headerLen = 5 // four hexadecimal digits of the frame's whole length, and the kind
+
+	// MaxPayload is the most bytes one frame carries.
+	MaxPayload = 0xfff0 - headerLen
+)
+
+// Frame is one frame without its header.
+type Frame struct {
+	Kind    Kind
+	Payload []byte // valid until the next call of [Reader.Next]
+}
+
+// Size is the frame's length on the wire and in the log, in bytes.
+func (f Frame) Size() int64 { return int64(headerLen + len(f.Payload)) }
+
+// AppendFrame appends payload to dst as one frame, or as several where it is longer
+// than [MaxPayload].
+func AppendFrame(dst []byte, k Kind, payload []byte) []byte {
+	for {
+		n := min(len(payload), MaxPayload)
+		dst = fmt.Appendf(dst, "%04x%c", headerLen+n, k)
+		dst = append(dst, payload[:n]...)
+		if payload = payload[n:]; len(payload) == 0 {
+			return dst
+		}
+	}
+}
+
+// ErrFrame is wrapped by errors about bytes that are no frame.
+var ErrFrame = errors.New("malformed frame")
+
+// Reader reads frames. It takes nothing for granted about the bytes.
+type Reader struct {
+	r   *bufio.Reader
+	buf []byte
+}
+
+// NewReader returns a Reader of r, which stands at a frame's first byte.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, 64<<10)}
+}
+
+// Next returns the next frame. At the end between two frames the error is io.EOF,
+// inside a frame io.ErrUnexpectedEOF; bytes that are no frame give an error that
+// wraps [ErrFrame]. Kinds it does not know are returned as they are: skip them.
+func (r *Reader) Next() (Frame, error) {
+	var head [headerLen]byte
+	if _, err := io.ReadFull(r.r, head[:]); err != nil {
+		return Frame{}, err
+	}
+	var size [2]byte
+	if _, err := hex.Decode(size[:], head[:4]); err != nil {
+		return Frame{}, fmt.Errorf("%w: length %q", ErrFrame, head[:4])
+	}
+	n := int(size[0])<<8 | int(size[1])
+	if n < headerLen || n > headerLen+MaxPayload {
+		return Frame{}, fmt.Errorf("%w: length %d", ErrFrame, n)
+	}
+	n -= headerLen
+	if cap(r.buf) < n {
+		r.buf = make([]byte, n, max(n, 4096))
+	}
+	r.buf = r.buf[:n]
+	if _, err := io.ReadFull(r.r, r.buf); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return Frame{}, err
+	}
+	return Frame{Kind: Kind(head[4]), Payload: r.buf}, nil
+}
+
+// NoiseLimit is how much a node may print before the preface.
+const NoiseLimit = 64 << 10
+
+// SkipPreface reads up to and including [Preface] and returns the noise before it.
+// The preface stands at the start of a line. Where it does not come within
+// [NoiseLimit] bytes or before the end, the error wraps ErrFrame and the noise tells why.
+func (r *Reader) SkipPreface() (noise []byte, err error) {
+	for len(noise) <= NoiseLimit {
+		line, err := r.r.ReadSlice('\n')
+		if string(line) == Preface {
+			return noise, nil
+		}
+		noise = append(noise, line...)
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return noise, fmt.Errorf("%w: ended before the preface: %w", ErrFrame, err)
+		}
+	}
+	return noise, fmt.Errorf("%w: no preface in %d bytes", ErrFrame, len(noise))
+}

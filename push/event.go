@@ -1,0 +1,70 @@
+package push
+
+import (
+	"time"
+
+	"troops/nodeside/wire"
+)
+
+// Sink receives the events of a rollout. Emit is called from many goroutines at once and may
+// block, which holds back the node that the event is of. Events are facts, never text to print
+// as it is: everything in them that a node sent is hostile until the sink has made it safe.
+type Sink interface {
+	Emit(Event)
+}
+
+// Event is one of the types of this file.
+type Event interface{ event() }
+
+// Planned says, once, before any connection, what is to be deployed where.
+type Planned struct {
+	Commit  string   // object name
+	Subject string   // the commit's first line
+	Nodes   []string // hosts as written in the inventory, in order of the plan
+}
+
+// Phase says that a node entered a phase: [PhaseConnect], [PhasePush], or one of the run's own
+// (checkout, venv, deploy).
+type Phase struct {
+	Node  string
+	Phase string
+	At    time.Time
+}
+
+// The phases of a node before its run begins.
+const (
+	PhaseConnect = "connect"
+	PhasePush    = "push"
+)
+
+// Stream tells where a node's bytes come from.
+type Stream int
+
+// The streams of a node.
+const (
+	Stdout Stream = iota // the run's standard output
+	Stderr               // its standard error, or ssh's and git's own words
+	Git                  // sideband text of a repository that is no troops node
+	Note                 // a whole line by troops, on the node or here, about this node
+)
+
+// Output is bytes of a node's stream, in order. They may end inside a line or a character;
+// a Note is always one whole line without line feed. The slice is the sink's only until Emit returns.
+type Output struct {
+	Node   string
+	Stream Stream
+	Data   []byte
+}
+
+// Finished is a node's last event.
+type Finished struct {
+	Node    string
+	Outcome Outcome
+	Result  *wire.Result // what the node reported, nil where there was no run
+	Took    time.Duration
+}
+
+func (Planned) event()  {}
+func (Phase) event()    {}
+func (Output) event()   {}
+func (Finished) event() {}
