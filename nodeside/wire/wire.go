@@ -98,7 +98,7 @@ type Reader struct {
 
 // NewReader returns a Reader of r, which stands at a frame's first byte.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 64<<10)}
+	return &Reader{r: bufio.NewReaderSize(r, 8<<10)}
 }
 
 // Next returns the next frame. At the end between two frames the error is io.EOF,

@@ -1,0 +1,47 @@
+# troops: `make demo` shows it, `make test` checks it. Both do all set-up by themselves.
+
+GO ?= go
+BIN := bin/troops
+
+.PHONY: all demo test lint setup install fuzz clean
+
+all: $(BIN)
+
+# Always asked: go build knows by itself what has changed.
+.PHONY: $(BIN)
+$(BIN): need-go
+	$(GO) build -trimpath -o $(BIN) ./cmd/troops
+
+.PHONY: need-go
+need-go:
+	@command -v $(GO) >/dev/null || { echo "make: go is missing: install Go 1.26 or newer (https://go.dev/dl)" >&2; exit 1; }
+
+demo: $(BIN)
+	@$(BIN) demo
+
+# Installs what the tests need where it may (Debian, root), else says what to install.
+setup:
+	@sh integration/setup.sh
+
+test: need-go setup $(BIN)
+	$(GO) test -race -timeout 15m ./...
+
+lint: need-go
+	@files=$$(gofmt -l cmd gitcli inventory sshx push output nodeside integration); \
+	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# Ten seconds for every fuzz target.
+fuzz: need-go
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 10s $$pkg || exit 1; \
+	  done; \
+	done
+
+install: $(BIN)
+	install -m 0755 $(BIN) /usr/local/bin/troops
+
+clean:
+	rm -rf bin

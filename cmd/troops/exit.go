@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"troops/push"
+)
+
+// The exit codes, a contract with scripts and CI jobs (README.md, "Exit codes"). Codes that a
+// reader does not know mean failure.
+const (
+	exitOK          = 0   // every selected node is deployed or current
+	exitNodes       = 1   // some node failed, was refused or unreachable
+	exitUsage       = 2   // usage, repository or inventory: nothing was contacted
+	exitPolicy      = 3   // the rollout was stopped, later nodes were not started
+	exitUnknown     = 4   // some node's outcome is unknown
+	exitInterrupted = 130 // 128 + SIGINT, as shells report it
+)
+
+// errInterrupted is the cause of the contexts that a signal ended.
+var errInterrupted = errors.New("interrupted")
+
+// nodesError says that the command did its work and that nodes did not do theirs; all of it
+// has been shown already.
+type nodesError struct{ code int }
+
+func (e *nodesError) Error() string {
+	return fmt.Sprintf("not all nodes are deployed (exit code %d)", e.code)
+}
+
+// exitCode maps what a command returned to the exit code, and prints what was not shown yet.
+func exitCode(err error, stderr io.Writer) int {
+	var nodes *nodesError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &nodes):
+		return nodes.code
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "troops: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintf(stderr, "troops: %s\n", clean(err.Error()))
+	if h := hint(err); h != "" {
+		fmt.Fprintf(stderr, "troops: %s\n", h)
+	}
+	var code interface{ exitStatus() int }
+	if errors.As(err, &code) {
+		return code.exitStatus()
+	}
+	return exitUsage
+}
+
+// rolloutCode is the exit code of a rollout that ended with these outcomes: of 1, 4 and 3
+// the highest that applies.
+func rolloutCode(results []push.NodeResult, interrupted bool) int {
+	code := exitOK
+	for _, r := range results {
+		switch r.Outcome.Kind() {
+		case push.KindDeployed, push.KindCurrent:
+		case push.KindSuperseded:
+			// A later commit took this one's place on the node: nothing failed there.
+		case push.KindNotStarted:
+			code = max(code, exitPolicy)
+		case push.KindUnknown:
+			code = max(code, exitUnknown)
+		default:
+			code = max(code, exitNodes)
+		}
+	}
+	if interrupted && code != exitOK {
+		return exitInterrupted
+	}
+	return code
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"troops/nodeside"
+)
+
+// newNode is the node role: what hooks, sudo and a workstation's ssh call on a node. People
+// need only `troops node init`.
+func newNode(g *global) *cli.Command {
+	var dir string
+	layout := func() nodeside.Layout { return nodeside.LayoutAt(dir) }
+	return &cli.Command{
+		Name:   "node",
+		Usage:  "what runs on a node",
+		Hidden: true,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "dir", Usage: "the node's `DIR`, for a node without root", Destination: &dir},
+		},
+		Subcommands: []*cli.Command{
+			newNodeInit(g, &dir),
+			{
+				Name: "hook", Usage: "proc-receive: called by git", Hidden: true, ArgsUsage: "proc-receive",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() != 1 || c.Args().First() != "proc-receive" {
+						return usagef("node hook takes one argument, proc-receive")
+					}
+					return nodeside.HookProcReceive(c.Context, layout(), g.in, g.out, g.err)
+				},
+			},
+			{
+				Name: "start", Usage: "queue the run that is requested on standard input", Hidden: true,
+				Action: func(c *cli.Context) error {
+					if c.Args().Present() {
+						return usagef("node start takes no arguments")
+					}
+					return nodeside.Start(c.Context, layout(), g.in, g.out)
+				},
+			},
+			{
+				Name: "run", Usage: "do a queued run", Hidden: true, ArgsUsage: "RUN",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() != 1 {
+						return usagef("node run takes one argument, the run")
+					}
+					return nodeside.Run(c.Context, layout(), c.Args().First())
+				},
+			},
+			{
+				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
+				Action: func(c *cli.Context) error {
+					offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)
+					if c.Args().Len() != 2 || err != nil || offset < 0 {
+						return usagef("node attach takes a run and a byte offset")
+					}
+					return nodeside.Attach(c.Context, layout(), c.Args().First(), offset, g.out)
+				},
+			},
+		},
+	}
+}
+
+func newNodeInit(g *global, dir *string) *cli.Command {
+	return &cli.Command{
+		Name:  "init",
+		Usage: "make this machine a node",
+		Description: `As root: group troops, /var/lib/troops with the repository, its hooks and a key, one
+sudoers line. Members of group troops may push, which is as good as being root here.
+With --dir D (troops node --dir D init), or without root: a node that deploys as its own user.
+A second run changes nothing.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "dir", Usage: "make it in `DIR`, without root", Destination: dir},
+		},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usagef("node init takes no arguments")
+			}
+			binary, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			abs := *dir
+			if abs != "" {
+				if abs, err = filepath.Abs(abs); err != nil {
+					return err
+				}
+			}
+			return nodeside.Init(c.Context, nodeside.InitOptions{Dir: abs, Binary: binary, Out: g.out})
+		},
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"troops/inventory"
+	"troops/output"
+	"troops/push"
+	"troops/push/gitwire"
+	"troops/sshx"
+)
+
+// pushOptions are the flags of troops push.
+type pushOptions struct {
+	selection selectOptions
+	parallel  int
+	reconnect time.Duration
+	repoPath  string
+	branch    string
+	commit    string // a revision
+}
+
+func newPush(g *global) *cli.Command {
+	var o pushOptions
+	return &cli.Command{
+		Name:      "push",
+		Usage:     "deploy a commit to the hosts of its roles",
+		ArgsUsage: "[COMMIT]",
+		Description: `Reads the hosts from deploy.py and roles.toml at COMMIT (HEAD), pushes it to each host's
+repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
+so pushing again deploys what failed or was not reached.
+
+Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
+pushing the same commit again follows it.
+
+` + exitStatusHelp,
+		Flags: append(o.selection.flags(),
+			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once (256, or git config troops.parallel)", Destination: &o.parallel},
+			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
+			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts (" + push.DefaultRepoPath + ", or git config troops.nodePath)", Destination: &o.repoPath},
+			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet (the one checked out, or git config troops.branch)", Destination: &o.branch},
+		),
+		Action: func(c *cli.Context) error {
+			o.commit = "HEAD"
+			switch {
+			case c.Args().Len() > 1:
+				return usagef("push takes one commit, after all options: see troops push --help")
+			case c.Args().Present():
+				o.commit = c.Args().First()
+			case c.IsSet("parallel") && o.parallel < 1:
+				return usagef("--parallel %d: at least 1", o.parallel)
+			}
+			return runPush(c.Context, g, o)
+		},
+	}
+}
+
+func runPush(ctx context.Context, g *global, o pushOptions) error {
+	color, err := output.UseColor(g.color, g.out)
+	if err != nil {
+		return usagef("%v", err)
+	}
+	repo, err := openRepository(ctx, g.dir)
+	if err != nil {
+		return err
+	}
+	oid, subject, err := repo.commit(ctx, o.commit)
+	if err != nil {
+		return err
+	}
+	r := &push.Rollout{
+		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
+		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
+		Starting: g.stop.soft,
+	}
+	if r.Branch, err = repo.branch(ctx, o.branch); err != nil {
+		return err
+	}
+	if r.Parallel == 0 {
+		if r.Parallel, err = repo.number("parallel"); err != nil {
+			return err
+		}
+	}
+	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		r.Targets = append(r.Targets, push.Target{Host: e.Host.String(), Name: e.Host.Name, Roles: e.Roles, Complete: e.Complete})
+	}
+	client, err := sshx.New(sshx.Options{ConfigFile: repo.setting(g.sshConfig, "sshConfig")})
+	if err != nil {
+		return err
+	}
+	r.Dial = push.SSH(client)
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	for _, w := range warnings {
+		lines.Printf("warning: %s", w)
+	}
+	r.Sink = lines
+	release := context.AfterFunc(g.stop.soft, func() {
+		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
+	})
+	results, err := r.Run(g.stop.hard)
+	release()
+	if err == nil {
+		lines.Summary()
+	}
+	err = errors.Join(err, client.Close())
+	// Output that nobody reads any more (| head) is no failure of the deployment.
+	if werr := lines.Close(); err == nil && werr != nil && !output.IsClosed(werr) {
+		err = werr
+	}
+	if err != nil {
+		return err
+	}
+	if code := rolloutCode(results, g.stop.soft.Err() != nil); code != exitOK {
+		return &nodesError{code}
+	}
+	return nil
+}
+
+// selectOptions are the flags that choose hosts, shared by the commands that contact them.
+type selectOptions struct {
+	roles, hosts, exclude cli.StringSlice
+	knownOnly             bool
+}
+
+func (s *selectOptions) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "role", Usage: "only hosts with role `R` (may be given again)", Destination: &s.roles},
+		&cli.StringSliceFlag{Name: "host", Usage: "only hosts that match `PATTERN`, such as 'web-*' (may be given again)", Destination: &s.hosts},
+		&cli.StringSliceFlag{Name: "exclude", Usage: "not the hosts that match `PATTERN` (may be given again)", Destination: &s.exclude},
+		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", Destination: &s.knownOnly},
+	}
+}
+
+// hosts reads the inventory of a commit and selects from it.
+func (s *selectOptions) hosts(ctx context.Context, repo *repository, oid string) ([]inventory.Entry, []inventory.Problem, error) {
+	sel := inventory.Selection{Roles: s.roles.Value(), Hosts: s.hosts.Value(), Exclude: s.exclude.Value(), KnownOnly: s.knownOnly}
+	return inventory.Choose(ctx, repo.Repo, oid, sel)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"troops/gitcli"
+)
+
+// repository is the deployment repository on the workstation, with its git configuration.
+type repository struct {
+	gitcli.Repo
+	config map[string]string // of section troops, keys in lower case without the section
+}
+
+func openRepository(ctx context.Context, dir string) (*repository, error) {
+	r := &repository{Repo: gitcli.Repo{Dir: dir}, config: make(map[string]string)}
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
+	}
+	if _, err := r.Line(ctx, "rev-parse", "--git-dir"); err != nil {
+		if errors.Is(err, exec.ErrNotFound) {
+			return nil, fmt.Errorf("git is not installed: install it (Debian: apt-get install git)")
+		}
+		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
+	}
+	out, err := r.Run(ctx, nil, "config", "-z", "--get-regexp", `^troops\.`)
+	var ge *gitcli.Error
+	if err != nil && !(errors.As(err, &ge) && ge.ExitCode() == 1) { // 1: nothing matches
+		return nil, err
+	}
+	for _, kv := range strings.Split(string(out), "\x00") {
+		if key, value, ok := strings.Cut(kv, "\n"); ok {
+			r.config[strings.TrimPrefix(key, "troops.")] = value
+		}
+	}
+	return r, nil
+}
+
+// setting is a string option's value: the flag if it was given, else git config troops.KEY.
+func (r *repository) setting(flag, key string) string {
+	if flag != "" {
+		return flag
+	}
+	return r.config[strings.ToLower(key)]
+}
+
+// number is a whole number of at least 1 from git config troops.KEY, or 0 where it is not set.
+func (r *repository) number(key string) (int, error) {
+	v, ok := r.config[strings.ToLower(key)]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("git config troops.%s is %q: it must be a whole number of at least 1", key, v)
+	}
+	return n, nil
+}
+
+// commit resolves a revision to a commit's object name and its subject line.
+func (r *repository) commit(ctx context.Context, rev string) (oid, subject string, err error) {
+	oid, err = r.Line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
+	if err != nil {
+		if _, unborn := r.Line(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); rev == "HEAD" && unborn != nil {
+			return "", "", errors.New("the repository has no commit yet: commit deploy.py first")
+		}
+		return "", "", fmt.Errorf("there is no commit %q in this repository: git log shows what there is", rev)
+	}
+	subject, err = r.Line(ctx, "log", "-1", "--format=%s", "--end-of-options", oid)
+	return oid, subject, err
+}
+
+// branch is the full name of the branch that nodes without one are to deploy: the one given,
+// else the one that is checked out.
+func (r *repository) branch(ctx context.Context, given string) (string, error) {
+	name := r.setting(given, "branch")
+	if name == "" {
+		ref, err := r.Line(ctx, "symbolic-ref", "--quiet", "HEAD")
+		if err != nil {
+			return "", usagef("no branch is checked out: say which one the nodes deploy with --branch NAME or git config troops.branch NAME")
+		}
+		return ref, nil
+	}
+	ref := "refs/heads/" + strings.TrimPrefix(name, "refs/heads/")
+	if _, err := r.Line(ctx, "check-ref-format", ref); err != nil {
+		return "", usagef("--branch %q is no name for a branch", name)
+	}
+	return ref, nil
+}
+
+// whoami is user@workstation, for people who look at a run on the node.
+func whoami() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}

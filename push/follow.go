@@ -1,0 +1,158 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"troops/nodeside/wire"
+)
+
+const (
+	// AttachSilence is how long an attach may send nothing, not even a heartbeat (every 5 s),
+	// before its connection is given up for dead.
+	AttachSilence = 20 * time.Second
+	// AdoptTimeout is how long a node is given, after a connection that broke before the push
+	// was acknowledged, to show that it has the run after all.
+	AdoptTimeout = 15 * time.Second
+	// RedialFirst and RedialMost bound the pause between two attempts to find a lost node:
+	// it doubles, with jitter.
+	RedialFirst = 500 * time.Millisecond
+	RedialMost  = 15 * time.Second
+)
+
+var (
+	errNoAttach = errors.New("the node does not let troops attach")
+	errSilent   = fmt.Errorf("the node sent nothing for %v", AttachSilence)
+	errNotTaken = errors.New("the connection broke before the node took the commit")
+)
+
+// follower reads a run's frames from a node and remembers how far it came, so that a later
+// connection goes on from there.
+type follower struct {
+	emit   func(Stream, []byte)
+	phase  func(string)
+	run    string
+	offset int64  // of the log, in bytes of stored frames
+	seen   func() // called when the node shows that it has the run: the first stored frame
+}
+
+// attachment is an attach command that answered with its preface.
+type attachment struct {
+	ch     Channel
+	reader *wire.Reader
+	stderr *tail
+	drain  sync.WaitGroup
+}
+
+// attach opens a channel that follows the run. An error wraps errNoAttach where the node cannot
+// attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
+// matters.
+func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
+	launcher, err := quotePath(strings.TrimSuffix(repo, "/") + "/" + wire.Launcher)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := conn.Exec(ctx, fmt.Sprintf("%s attach %s %d", launcher, f.run, f.offset))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoAttach, err)
+	}
+	a := &attachment{ch: ch, reader: wire.NewReader(ch.Stdout()), stderr: new(tail)}
+	a.drain.Go(func() { io.Copy(a.stderr, ch.Stderr()) })
+	timer := time.AfterFunc(AttachSilence, func() { ch.Close() })
+	noise, err := a.reader.SkipPreface()
+	timer.Stop()
+	if err != nil {
+		a.close()
+		return nil, fmt.Errorf("%w: %w: %q", errNoAttach, err, clip(strings.TrimSpace(string(noise)+a.stderr.String())))
+	}
+	return a, nil
+}
+
+func (a *attachment) close() {
+	a.ch.Close()
+	a.drain.Wait()
+	a.ch.Wait()
+}
+
+// read tells the run's frames until its result, which it returns, or until the stream breaks.
+func (f *follower) read(a *attachment) (*wire.Result, error) {
+	var silent sync.Once
+	quiet := false
+	timer := time.AfterFunc(AttachSilence, func() { silent.Do(func() { quiet = true; a.ch.Close() }) })
+	defer timer.Stop()
+	for {
+		timer.Reset(AttachSilence)
+		fr, err := a.reader.Next()
+		timer.Stop() // the sink may hold us back as long as it likes
+		if err != nil {
+			silent.Do(func() {})
+			if quiet {
+				err = errSilent
+			}
+			return nil, err
+		}
+		if fr.Kind.Stored() {
+			f.offset += fr.Size()
+			f.seen()
+		}
+		switch fr.Kind {
+		case wire.Stdout:
+			f.emit(Stdout, fr.Payload)
+		case wire.Stderr:
+			f.emit(Stderr, fr.Payload)
+		case wire.Note:
+			f.emit(Note, fr.Payload)
+		case wire.Phase:
+			if p := string(fr.Payload); slices.Contains(runPhases, p) {
+				f.phase(p)
+			}
+		case wire.Done:
+			res, err := wire.ParseResult(fr.Payload)
+			if err != nil {
+				return nil, err
+			}
+			return &res, nil
+		}
+	}
+}
+
+// runPhases are the phases that a run tells of; a node's other words for a phase are dropped.
+var runPhases = []string{"checkout", "venv", "deploy"}
+
+// redial looks for a lost node until found says that it was found, or for at most limit.
+// It pauses between attempts, longer and longer.
+func redial(ctx context.Context, limit time.Duration, attempt func(context.Context) (found bool, err error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not found again for %v", limit))
+	defer cancel()
+	pause := RedialFirst
+	var last error
+	for {
+		found, err := attempt(ctx)
+		if found {
+			return err
+		}
+		last = err
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), last)
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+		pause = min(2*pause, RedialMost)
+	}
+}
+
+// clip shortens a node's text for an error message.
+func clip(s string) string {
+	const limit = 500
+	if len(s) > limit {
+		return s[:limit] + "..."
+	}
+	return s
+}

@@ -1,0 +1,381 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"troops/nodeside/wire"
+	"troops/push/gitwire"
+	"troops/push/packs"
+)
+
+const (
+	// AdvertisementTimeout is how long a node's git may take to list its refs.
+	AdvertisementTimeout = 60 * time.Second
+	// UploadStall is how long a node may take no byte of the pack before its channel is closed.
+	UploadStall = 60 * time.Second
+)
+
+// node is the push to one node.
+type node struct {
+	rollout *Rollout
+	store   *packs.Store
+	target  Target
+	conn    Conn
+	result  *wire.Result
+}
+
+func (n *node) emit(s Stream, b []byte) {
+	n.rollout.Sink.Emit(Output{Node: n.target.Host, Stream: s, Data: b})
+}
+
+func (n *node) note(format string, args ...any) { n.emit(Note, fmt.Appendf(nil, format, args...)) }
+
+func (n *node) phase(p string) {
+	n.rollout.Sink.Emit(Phase{Node: n.target.Host, Phase: p, At: time.Now()})
+}
+
+// deploy takes the node from a dial to its outcome.
+func (n *node) deploy(ctx context.Context) Outcome {
+	n.phase(PhaseConnect)
+	conn, err := n.rollout.Dial(ctx, n.target.Host)
+	if err != nil {
+		if ctx.Err() != nil {
+			return NotStarted{Why: "interrupted"}
+		}
+		return Unreachable{Err: err}
+	}
+	n.conn = conn
+	defer func() { n.conn.Close() }()
+
+	n.phase(PhasePush)
+	s, err := n.open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return NotStarted{Why: "interrupted"}
+		}
+		return Failed{Phase: PhasePush, Err: err}
+	}
+	defer func() { s.close() }()
+	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
+	if out := n.compare(ctx, at); out != nil {
+		return out
+	}
+	if !troops {
+		return n.pushBranch(ctx, s, branch, at)
+	}
+	return n.pushRun(ctx, s, branch, at)
+}
+
+// deployedBranch finds in an advertisement the branch that the repository deploys, whether it
+// is a troops node's, and the commit that the branch is at, empty for none. A node does not
+// name its branch, so the name counts only where the second channel is refused.
+func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, troops bool, at gitwire.OID) {
+	if _, troops = adv.Lookup(wire.AdvertisedRef); !troops {
+		at, _ = adv.Lookup(want)
+		return want, false, at
+	}
+	at, ok := adv.Lookup(wire.DeployedRef)
+	if oid, has := adv.Lookup(want); !ok || has && oid == at {
+		return want, true, at
+	}
+	for _, r := range adv.Refs {
+		if r.OID == at && strings.HasPrefix(r.Name, "refs/heads/") {
+			return r.Name, true, at
+		}
+	}
+	return want, true, at
+}
+
+// compare decides by the commit that the node is at whether there is anything to do: nil means
+// go on. Nothing but a fast-forward is.
+func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
+	if at == "" {
+		return nil
+	}
+	rel, err := n.store.Relation(ctx, at, n.rollout.Commit)
+	if err != nil {
+		return Failed{Phase: PhasePush, Err: fmt.Errorf("comparing with the node's commit %s: %w", short(at), err)}
+	}
+	switch rel.Kind {
+	case packs.Equal:
+		return Current{}
+	case packs.Behind:
+		return nil
+	case packs.Ahead:
+		return Refused{
+			Reason: fmt.Sprintf("the node is at %s, which is later than %s", short(at), short(n.rollout.Commit)),
+			Hint:   fmt.Sprintf("deploy %s or a descendant of it", short(at)),
+		}
+	case packs.Diverged:
+		return Refused{
+			Reason: fmt.Sprintf("the node is at %s, which is not an ancestor of %s", short(at), short(n.rollout.Commit)),
+			Hint:   fmt.Sprintf("merge %s and push the result", short(at)),
+		}
+	default:
+		return Refused{
+			Reason: fmt.Sprintf("the node is at %s, which this repository does not have", short(at)),
+			Hint:   "somebody else deployed it: fetch their work (git fetch), merge it and push the result",
+		}
+	}
+}
+
+// pushRun asks a troops node for a run and follows it.
+func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
+	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}}
+	a, err := f.attach(ctx, n.conn, n.rollout.RepoPath)
+	if err != nil {
+		if ctx.Err() != nil {
+			return NotStarted{Why: "interrupted"}
+		}
+		n.note("no second channel (%s): following through git", oneLine(err))
+		return n.pushBranch(ctx, s, branch, at)
+	}
+	defer func() { a.close() }()
+
+	report, err := n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, New: n.rollout.Commit}, branch)
+	if err == nil {
+		err = report.Err()
+	}
+	var lost bool
+	if err != nil {
+		out := rejected(err)
+		if out != nil {
+			return out
+		}
+		lost = true // the node may have taken it all the same
+	}
+	if !lost {
+		n.result, err = f.read(a)
+		if err == nil {
+			return n.outcome(f.run)
+		}
+	}
+	return n.refind(ctx, f, &a, lost, err)
+}
+
+// refind looks for a node that was lost during a run and follows the run to its end. Where the
+// push was never acknowledged (unsure), the node must first show that it has the run.
+func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure bool, cause error) Outcome {
+	for {
+		if ctx.Err() != nil {
+			return Unknown{Run: f.run, Err: errors.New("left on request, the run goes on")}
+		}
+		n.note("lost contact (%s): looking for the node for %v, the run goes on", oneLine(cause), n.rollout.Reconnect)
+		(*a).close()
+		n.conn.Close()
+		err := redial(ctx, n.rollout.Reconnect, func(ctx context.Context) (bool, error) {
+			conn, err := n.rollout.Dial(ctx, n.target.Host)
+			if err != nil {
+				return false, err
+			}
+			n.conn = conn
+			next, err := f.attach(ctx, conn, n.rollout.RepoPath)
+			if err != nil {
+				conn.Close()
+				return false, err
+			}
+			*a = next
+			return true, nil
+		})
+		if err != nil {
+			return Unknown{Run: f.run, Err: err}
+		}
+		n.note("found again")
+		if unsure {
+			unsure = !n.adopt(f, *a)
+		} else {
+			n.result, err = f.read(*a)
+			cause = err
+		}
+		switch {
+		case n.result != nil:
+			return n.outcome(f.run)
+		case unsure:
+			return Failed{Phase: PhasePush, Err: fmt.Errorf("%w (%w); push again", errNotTaken, cause)}
+		}
+	}
+}
+
+// adopt follows the run as read does if the node shows within [AdoptTimeout] that it has it,
+// and reports whether it has.
+func (n *node) adopt(f *follower, a *attachment) bool {
+	timer := time.AfterFunc(AdoptTimeout, func() { a.ch.Close() })
+	defer timer.Stop()
+	has := false
+	f.seen = func() { has = true; timer.Stop() }
+	n.result, _ = f.read(a)
+	f.seen = func() {}
+	return has || n.result != nil
+}
+
+// pushBranch updates the branch itself and shows what git's sideband brings until the last
+// hook has ended: the way of a repository that is no troops node.
+func (n *node) pushBranch(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
+	report, err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
+	if err == nil {
+		err = report.Err()
+	}
+	if err == nil {
+		return Deployed{Plain: true}
+	}
+	if out := rejected(err); out != nil {
+		return out
+	}
+	if report != nil && report.Complete {
+		return Failed{Phase: PhasePush, Err: err}
+	}
+	return Unknown{Run: "of " + branch, Err: err}
+}
+
+// send pushes one command over the session; a node that cannot complete a thin pack gets a
+// whole one on a second try.
+func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch string) (*gitwire.Report, error) {
+	report, err := n.sendOnce(ctx, s, cmd, branch, s.adv.Haves())
+	var bad *gitwire.UnpackError
+	if err != nil || !errors.As(report.Err(), &bad) || !bad.MissingBase() {
+		return report, err
+	}
+	n.note("the node could not complete a thin pack (%s): sending a whole one", oneLine(bad))
+	again, err := n.open(ctx)
+	if err != nil {
+		return report, nil
+	}
+	s.close()
+	*s = *again
+	return n.sendOnce(ctx, s, cmd, branch, nil)
+}
+
+func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, branch string, haves []gitwire.OID) (*gitwire.Report, error) {
+	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, packs.Flags{NoThin: s.adv.Caps.Has("no-thin") || haves == nil})
+	if err != nil {
+		return nil, err
+	}
+	defer pack.Close()
+	upload := s.watch(pack)
+	defer upload.timer.Stop()
+	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Pack: upload, Agent: "troops"}
+	if s.adv.Caps.Has("push-options") {
+		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
+	}
+	return s.git.Push(ctx, s.ch.Stdin(), req, func(b []byte) { n.emit(Git, b) })
+}
+
+// rejected is the outcome of a push that the node's git answered with a no, nil for any other error.
+func rejected(err error) Outcome {
+	var no *gitwire.RejectedError
+	var unpack *gitwire.UnpackError
+	var remote *gitwire.RemoteError
+	switch {
+	case errors.As(err, &unpack), errors.As(err, &remote):
+		return Failed{Phase: PhasePush, Err: explainPush(err)}
+	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
+		return Failed{Phase: "run", Err: errors.New(no.Reason)}
+	case errors.As(err, &no):
+		return Refused{Reason: no.Reason}
+	}
+	return nil
+}
+
+// outcome reads the run's result.
+func (n *node) outcome(asked string) Outcome {
+	r, t := n.result, n.target
+	if r.Commit != string(n.rollout.Commit) {
+		return Unknown{Run: asked, Err: fmt.Errorf("the node reports on another commit, %q", clip(r.Commit))}
+	}
+	switch r.State {
+	case wire.OK:
+		if t.Complete && r.Reported && !slices.Equal(r.Roles, t.Roles) {
+			return Failed{Run: r.Run, Phase: "roles", Err: fmt.Errorf("roles differ: here {%s}, node {%s}",
+				strings.Join(t.Roles, ", "), strings.Join(r.Roles, ", "))}
+		}
+		return Deployed{Run: r.Run}
+	case wire.Current:
+		return Current{}
+	case wire.Superseded:
+		return Superseded{By: r.Other}
+	case wire.Refused:
+		return Refused{Reason: r.Error}
+	case wire.Interrupted:
+		return Failed{Run: r.Run, Phase: r.Phase, Err: errors.New("the run was interrupted on the node (reboot, kill, or out of memory); push again")}
+	}
+	out := Failed{Run: r.Run, Phase: r.Phase, ExitCode: r.ExitCode, Signal: r.Signal}
+	if r.Error != "" {
+		out.Err = errors.New(r.Error)
+	}
+	return out
+}
+
+func short(oid gitwire.OID) string { return string(oid[:min(len(oid), 10)]) }
+
+// oneLine is an error's text without line feeds.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// session is receive-pack on a channel of the node, with what it advertised.
+type session struct {
+	ch     Channel
+	git    *gitwire.Session
+	adv    *gitwire.Advertisement
+	stderr *tail
+	drain  *sync.WaitGroup
+}
+
+// open starts receive-pack on the node and reads its advertisement.
+func (n *node) open(ctx context.Context) (*session, error) {
+	path, err := quotePath(n.rollout.RepoPath)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := n.conn.Exec(ctx, "git-receive-pack "+path)
+	if err != nil {
+		return nil, fmt.Errorf("opening a channel: %w", err)
+	}
+	s := &session{ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
+	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
+	timer := time.AfterFunc(AdvertisementTimeout, func() { ch.Close() })
+	s.git, s.adv, err = gitwire.ReadAdvertisement(ch.Stdout())
+	if !timer.Stop() && err != nil {
+		err = fmt.Errorf("git listed no refs within %v: %w", AdvertisementTimeout, err)
+	}
+	if err != nil {
+		s.close()
+		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
+	}
+	return s, nil
+}
+
+// close ends the channel and whatever reads from it.
+func (s *session) close() {
+	s.ch.Close()
+	s.drain.Wait()
+	s.ch.Wait()
+}
+
+// watch closes the session's channel when the pack has not been asked for more bytes for
+// [UploadStall]: the node takes none.
+func (s *session) watch(pack io.Reader) *watched {
+	return &watched{r: pack, timer: time.AfterFunc(UploadStall, func() { s.ch.Close() })}
+}
+
+type watched struct {
+	r     io.Reader
+	timer *time.Timer
+}
+
+// Read implements io.Reader. While it waits for the pack to be made the clock stands.
+func (w *watched) Read(p []byte) (int, error) {
+	w.timer.Stop()
+	n, err := w.r.Read(p)
+	if err == nil {
+		w.timer.Reset(UploadStall)
+	}
+	return n, err
+}

@@ -1,0 +1,165 @@
+// Package push brings one commit to many nodes at once: it compares, packs, pushes and
+// follows what happens there, and says how it ended for each node.
+//
+// A [Rollout] is one such push. What happens is told as events to a [Sink]; the package
+// prints nothing. push/gitwire speaks git's receive-pack protocol, push/packs makes each
+// pack once for all nodes that have the same commits, nodeside/wire is what a node says
+// of a run. docs/protocol.md is the protocol, ARCHITECTURE.md walks one push.
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"troops/gitcli"
+	"troops/nodeside/wire"
+	"troops/push/gitwire"
+	"troops/push/packs"
+)
+
+// Defaults of a [Rollout].
+const (
+	DefaultParallel  = 256                             // nodes at once; sshx paces the handshakes apart from that
+	DefaultReconnect = 5 * time.Minute                 // how long a node that was lost during a run is looked for
+	DefaultRepoPath  = "/var/lib/troops/repo/main.git" // where `troops node init` makes a node's repository
+)
+
+// Target is a node to deploy to.
+type Target struct {
+	Host  string   // [user@]name[:port], as written in the inventory: the node's name in all events
+	Name  string   // the name alone: what troops.hostname() is to return there
+	Roles []string // the roles the inventory gives it, sorted
+	// Complete reports that Roles are all it has: then the roles that the node reports
+	// must be the same ones.
+	Complete bool
+}
+
+// Rollout is one push of one commit. The zero value of a field that has a default means the default.
+type Rollout struct {
+	Repo      gitcli.Repo   // the workstation's repository
+	Commit    gitwire.OID   // what to deploy
+	Subject   string        // its first line, for people
+	Branch    string        // refs/heads/...: the branch of nodes that have none yet, and of plain repositories
+	By        string        // who pushes, user@workstation, for people on the node
+	Targets   []Target      // each host once
+	Dial      Dialer        // how to reach them
+	RepoPath  string        // of the repository on the nodes; default [DefaultRepoPath]
+	Parallel  int           // nodes at once; default [DefaultParallel]
+	Reconnect time.Duration // default [DefaultReconnect]
+	Sink      Sink          // hears of everything
+
+	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
+	Starting context.Context
+}
+
+// NodeResult is how the push to one node ended.
+type NodeResult struct {
+	Target  Target
+	Outcome Outcome
+	Result  *wire.Result // as the node reported it; nil where there was no run
+	Took    time.Duration
+}
+
+// Run deploys to all targets and returns a result for each, in their order. One node's failure
+// never ends another's push. An error means that nothing was contacted. Cancelling ctx leaves
+// the nodes at once: what runs there goes on, and its outcome is [Unknown].
+func (r *Rollout) Run(ctx context.Context) ([]NodeResult, error) {
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	store, err := packs.Open(ctx, r.Repo)
+	if err != nil {
+		return nil, err
+	}
+	planned := Planned{Commit: string(r.Commit), Subject: r.Subject}
+	for _, t := range r.Targets {
+		planned.Nodes = append(planned.Nodes, t.Host)
+	}
+	r.Sink.Emit(planned)
+
+	results := make([]NodeResult, len(r.Targets))
+	var g errgroup.Group
+	g.SetLimit(r.Parallel)
+	for i, t := range r.Targets {
+		g.Go(func() error {
+			results[i] = r.one(ctx, store, t)
+			return nil
+		})
+	}
+	return results, errors.Join(g.Wait(), store.Close())
+}
+
+func (r *Rollout) prepare() error {
+	if r.RepoPath == "" {
+		r.RepoPath = DefaultRepoPath
+	}
+	if r.Parallel <= 0 {
+		r.Parallel = DefaultParallel
+	}
+	if r.Reconnect == 0 {
+		r.Reconnect = DefaultReconnect
+	}
+	if r.Starting == nil {
+		r.Starting = context.Background()
+	}
+	if _, err := quotePath(r.RepoPath); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(r.Targets))
+	for _, t := range r.Targets {
+		if seen[t.Host] {
+			return fmt.Errorf("push: host %s is selected twice", t.Host)
+		}
+		seen[t.Host] = true
+	}
+	return nil
+}
+
+// one deploys to one node and tells its end.
+func (r *Rollout) one(ctx context.Context, store *packs.Store, t Target) NodeResult {
+	begin := time.Now()
+	res := NodeResult{Target: t}
+	if r.Starting.Err() != nil || ctx.Err() != nil {
+		res.Outcome = NotStarted{Why: "interrupted"}
+	} else {
+		n := &node{rollout: r, store: store, target: t}
+		res.Outcome = n.deploy(ctx)
+		res.Result = n.result
+	}
+	res.Took = time.Since(begin)
+	r.Sink.Emit(Finished{Node: t.Host, Outcome: res.Outcome, Result: res.Result, Took: res.Took})
+	return res
+}
+
+// tail keeps the last bytes that were written to it, for error messages. It may be used by
+// many goroutines.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+// tailLimit is how much of a node's standard error is kept for an error message, in bytes.
+const tailLimit = 8 << 10
+
+// Write implements io.Writer; it never fails.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - tailLimit; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// String returns what is kept.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}
