@@ -1,0 +1,1 @@
+"""Administer a Debian machine: the small part of PyDebianAdmin that the tests need."""
