@@ -41,6 +41,9 @@ mount -t proc proc proc || fail "/proc cannot be mounted: an unprivileged contai
 
 cp -a "$NODE_DIR/files/." .
 chown -R 0:0 etc/ssh-node srv usr/local
+if [ -n "$NODE_BINARY" ]; then
+	install -m 0755 "$NODE_BINARY" usr/local/bin/troops
+fi
 
 mkdir .old
 pivot_root . .old

@@ -27,6 +27,9 @@ const (
 	// RunTimeout is how long a command of [Node.Run] may take.
 	RunTimeout = 3 * time.Minute
 
+	// maxLog is how much of a node's log is kept, in bytes: the end.
+	maxLog = 256 << 10
+
 	// bootTries is how many addresses are tried where one is taken.
 	bootTries = 5
 )
@@ -52,7 +55,7 @@ type Node struct {
 	users []string
 	cmd   *exec.Cmd
 	stdin io.Closer
-	log   *nodeLog
+	log   *Transcript
 	done  chan struct{} // closed when the node is gone
 	stop  sync.Once
 }
@@ -148,7 +151,7 @@ var errAddressTaken = errors.New("address in use")
 
 // boot starts a node at a new address and waits for its sshd to listen.
 func (k *Kit) boot(ctx context.Context, name string, o Options, hostKey []byte) (*Node, error) {
-	n := &Node{Name: name, Addr: k.address(), users: o.Users, log: newNodeLog(), done: make(chan struct{})}
+	n := &Node{Name: name, Addr: k.address(), users: o.Users, log: &Transcript{Limit: maxLog}, done: make(chan struct{})}
 	dir, err := os.MkdirTemp(k.Dir, "node-")
 	if err != nil {
 		return nil, fmt.Errorf("testnode: starting %s: %w", name, err)
@@ -168,6 +171,7 @@ func (k *Kit) boot(ctx context.Context, name string, o Options, hostKey []byte) 
 		nodePath, "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
 		"NODE_DIR=" + dir, "NODE_NAME=" + name, "NODE_USERS=" + strings.Join(o.Users, " "),
 		"NODE_SIZE=2g", "NODE_DISK=" + o.DiskLimit, "NODE_APT=" + apt,
+		"NODE_BINARY=" + o.Binary,
 	}
 	if n.stdin, err = n.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("testnode: starting %s: %w", name, err)
@@ -200,7 +204,7 @@ func (n *Node) awaitSSHD(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	switch word, err := n.log.wait(ctx, "Cannot bind", "boot failed", "Server listening on"); {
+	switch word, err := n.log.Wait(ctx, "Cannot bind", "boot failed", "Server listening on"); {
 	case err != nil:
 		return err
 	case word == "Cannot bind":
@@ -222,13 +226,6 @@ func (k *Kit) fill(dir string, n *Node, o Options, hostKey []byte) error {
 		{"/etc/ssh-node/sshd_config", []byte(sshdConfig(n.Addr)), 0o600},
 		{"/etc/ssh-node/host_key", hostKey, 0o600},
 		{"/etc/ssh-node/authorized_keys", k.authorized, 0o644},
-	}
-	if o.Binary != "" {
-		data, err := os.ReadFile(o.Binary)
-		if err != nil {
-			return fmt.Errorf("testnode: installing troops on %s: %w", n.Name, err)
-		}
-		files = append(files, file{"/usr/local/bin/troops", data, 0o755})
 	}
 	for name, data := range o.Files {
 		files = append(files, file{name, data, 0o644})

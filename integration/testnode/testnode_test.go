@@ -159,7 +159,7 @@ func TestStartFails(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"no binary", Options{Binary: "/does/not/exist"}, "installing troops on a"},
+		{"no binary", Options{Binary: "/does/not/exist"}, "cannot stat '/does/not/exist'"},
 		{"binary that fails", Options{Binary: "/bin/false"}, "troops node init on a"},
 		{"bad disk", Options{DiskLimit: "much"}, "boot failed"},
 	} {
