@@ -1,0 +1,81 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"troops/push"
+)
+
+func BenchmarkClean(b *testing.B) {
+	for _, bb := range []struct{ name, line string }{
+		{"ascii", strings.Repeat("Setting up tmux (3.3a-3) ... ", 3)},
+		{"colours", "\x1b[32m[ OK ]\x1b[0m Started \x1b[1mtmux\x1b[0m and some more words to make a line"},
+		{"latin", strings.Repeat("Grüße aus Köln, größere Pläne. ", 3)},
+		{"cjk", strings.Repeat("パッケージを設定しています。", 3)},
+		{"hostile", strings.Repeat("\x1b[2J\u202e\xff", 20)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			line := []byte(bb.line)
+			dst := make([]byte, 0, 4096)
+			b.SetBytes(int64(len(line)))
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = appendClean(dst[:0], line, 0, true)
+			}
+		})
+	}
+}
+
+// BenchmarkLines is a node's output through prefix and sanitiser, in chunks as frames carry them.
+func BenchmarkLines(b *testing.B) {
+	for _, width := range []int{20, 80, 400} {
+		for _, size := range []int{512, 32 << 10} {
+			b.Run(fmt.Sprintf("line%d/chunk%d", width, size), func(b *testing.B) {
+				line := strings.Repeat("x", width-1) + "\n"
+				chunk := []byte(strings.Repeat(line, size/width+1))[:size]
+				l := NewLines(io.Discard, Options{Hosts: []string{"web1.example.com"}})
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					l.Emit(push.Output{Node: "web1.example.com", Data: chunk})
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkBesideFlood measures how long a quiet node waits for its line while another
+// prints 64 KiB chunks without pause.
+func BenchmarkBesideFlood(b *testing.B) {
+	l := NewLines(io.Discard, Options{Hosts: []string{"web1", "web2"}})
+	flood := []byte(strings.Repeat(strings.Repeat("x", 79)+"\n", 64<<10/80))
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				l.Emit(push.Output{Node: "web1", Data: flood})
+			}
+		}
+	})
+	var waits []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		l.Emit(push.Output{Node: "web2", Data: []byte("hello\n")})
+		waits = append(waits, time.Since(begin))
+	}
+	close(stop)
+	wg.Wait()
+	slices.Sort(waits)
+	b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(waits[len(waits)-1].Microseconds()), "max-µs")
+}

@@ -1,0 +1,140 @@
+package output
+
+import (
+	"fmt"
+	"io"
+
+	"troops/push"
+)
+
+// The methods of this file need l.mu.
+
+func (l *Lines) planned(e push.Planned) {
+	l.start = l.now()
+	l.column = columnOf(e.Nodes, l.width)
+	for _, n := range l.nodes {
+		n.dress(l.styles, l.column)
+	}
+	for _, name := range e.Nodes {
+		l.node(name)
+	}
+	l.say(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
+}
+
+func (l *Lines) phase(e push.Phase) {
+	n := l.node(e.Node)
+	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
+		if l.verbose {
+			l.own(n, Sanitize(e.Phase), false)
+		}
+		return
+	}
+	// Processes of the phase before have ended: nothing will end their lines.
+	l.flush(n)
+	l.own(n, Sanitize(e.Phase), false)
+}
+
+func (l *Lines) output(e push.Output) {
+	n := l.node(e.Node)
+	if e.Stream == push.Note {
+		l.own(n, Sanitize(string(e.Data)), false)
+		return
+	}
+	partial, m := n.stream(e.Stream)
+	for p := e.Data; len(p) > 0; {
+		line, rest, ok := partial.next(p)
+		if ok {
+			l.line(n, m, line, "")
+		}
+		p = rest
+	}
+}
+
+func (l *Lines) finished(e push.Finished) {
+	n := l.node(e.Node)
+	l.flush(n)
+	n.finish(e)
+	switch n.kind {
+	case push.KindNotStarted: // the summary names them together
+	case push.KindDeployed, push.KindCurrent:
+		l.own(n, n.text+" in "+duration(n.took), false)
+	default:
+		l.own(n, n.text+" ("+duration(n.took)+")", verdictOf(n.kind) == bad)
+	}
+}
+
+// node returns what is known of a node, and makes its acquaintance where it is new.
+func (l *Lines) node(name string) *node {
+	if n := l.nodes[name]; n != nil {
+		return n
+	}
+	n := &node{report: report{host: name, name: Sanitize(name)}}
+	n.dress(l.styles, l.column)
+	l.nodes[name] = n
+	l.reports = append(l.reports, &n.report)
+	return n
+}
+
+// line appends a line of a node's output, made safe, and keeps it for the summary.
+func (l *Lines) line(n *node, m mark, line rawLine, end string) {
+	l.buf = append(l.buf, n.prefix(m)...)
+	start := len(l.buf)
+	l.buf = appendClean(l.buf, line.text, line.cut, l.color != NoColor)
+	l.buf = append(l.buf, end...)
+	n.tail.add(m, l.buf[start:])
+	l.buf = append(l.buf, '\n')
+	if len(l.buf) >= batch {
+		l.write()
+	}
+}
+
+// own appends a line by troops about a node. The text is safe already.
+func (l *Lines) own(n *node, text string, failure bool) {
+	style := l.styles.own
+	if failure {
+		style = l.styles.bad
+	}
+	l.buf = append(l.buf, n.troops...)
+	l.buf = append(l.buf, style.Render(text)...)
+	l.buf = append(l.buf, '\n')
+}
+
+// say appends a line by troops that is not about one node.
+func (l *Lines) say(text string) {
+	l.buf = append(l.buf, "troops: "...)
+	l.buf = append(l.buf, Sanitize(text)...)
+	l.buf = append(l.buf, '\n')
+}
+
+// flush appends the lines of a node that have begun and not ended.
+func (l *Lines) flush(n *node) {
+	for _, s := range []push.Stream{push.Stdout, push.Stderr, push.Git} {
+		if partial, m := n.stream(s); partial.pending() {
+			l.line(n, m, partial.take(), noNewline)
+		}
+	}
+}
+
+func (l *Lines) flushAll() {
+	for _, r := range l.reports {
+		l.flush(l.nodes[r.host])
+	}
+}
+
+// write hands the gathered lines to the writer, in one call. After an error, or once the
+// sink is closed, they are dropped.
+func (l *Lines) write() {
+	if len(l.buf) == 0 {
+		return
+	}
+	if l.err == nil && !l.closed {
+		n, err := l.w.Write(l.buf)
+		if err == nil && n < len(l.buf) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			l.err = fmt.Errorf("output: writing lines: %w", err)
+		}
+	}
+	l.buf = l.buf[:0]
+}

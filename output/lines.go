@@ -1,0 +1,141 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"troops/push"
+)
+
+// batch is how many bytes of whole lines are gathered before they are written, when one
+// event has that many.
+const batch = 64 << 10
+
+// noNewline marks a line that its node did not end.
+const noNewline = " [no newline]"
+
+// Options say how lines look. The zero value is plain text.
+type Options struct {
+	Color   Color    // see [ColorFor]
+	Width   int      // of the terminal in cells, 0 where it is not known
+	Hosts   []string // aligns names before [push.Planned] tells them all
+	Verbose bool     // show the phases connect and push too
+}
+
+// Lines is the sink that prints every event as lines, at once. Its methods may be called by
+// many goroutines.
+//
+// A write error is kept ([Lines.Err]), and everything after it is discarded: the rollout goes
+// on. (The Go runtime ends a process that writes to a closed pipe on descriptor 1 or 2; for
+// `troops push | head` to leave the rollout alone, the process must ignore SIGPIPE.)
+type Lines struct {
+	verbose bool
+	color   Color
+	width   int
+	styles  styles
+	now     func() time.Time
+
+	mu      sync.Mutex // guards all below, and writing
+	w       io.Writer
+	err     error
+	closed  bool
+	buf     []byte // whole lines to be written
+	column  int    // cells of the column of names
+	start   time.Time
+	nodes   map[string]*node
+	reports []*report // of nodes, in order of the plan
+}
+
+var _ push.Sink = (*Lines)(nil)
+
+// NewLines returns a sink that prints to w. Nothing else may write there until
+// [Lines.Close] has returned.
+func NewLines(w io.Writer, o Options) *Lines {
+	return &Lines{
+		verbose: o.Verbose,
+		color:   o.Color,
+		width:   o.Width,
+		styles:  newStyles(o.Color),
+		now:     time.Now,
+		w:       w,
+		column:  columnOf(o.Hosts, o.Width),
+		start:   time.Now(),
+		nodes:   make(map[string]*node),
+	}
+}
+
+// Emit implements [push.Sink]. All of the event's lines that are whole have been written when
+// it returns. After Close it does nothing.
+func (l *Lines) Emit(e push.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e := e.(type) {
+	case push.Planned:
+		l.planned(e)
+	case push.Phase:
+		l.phase(e)
+	case push.Output:
+		l.output(e)
+	case push.Finished:
+		l.finished(e)
+	}
+	l.write()
+}
+
+// Printf prints troops' own words, not about one node, as whole lines that begin with
+// "troops: ". Text of nodes among the arguments is made safe.
+func (l *Lines) Printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.SplitSeq(strings.TrimSuffix(fmt.Sprintf(format, args...), "\n"), "\n") {
+		l.say(line)
+	}
+	l.write()
+}
+
+// Summary prints what has become of the nodes, after the lines that have not ended yet:
+// how many of each outcome, then for every node that is not well its outcome and its last
+// lines, under its name. Call it when the last node has finished, or when nobody waits longer.
+func (l *Lines) Summary() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushAll()
+	width := wrapWidth
+	if l.width > 0 {
+		width = min(width, max(l.width, minWrapWidth))
+	}
+	for line := range summarize(l.reports, l.now().Sub(l.start), width) {
+		if line.node == "" {
+			l.say(string(line.text))
+			continue
+		}
+		n := l.node(line.node)
+		if line.mark == markTroops {
+			l.own(n, string(line.text), line.bad)
+			continue
+		}
+		l.buf = append(append(append(l.buf, n.prefix(line.mark)...), line.text...), '\n')
+	}
+	l.write()
+}
+
+// Close prints the lines that have not ended, marked as such, and returns the first error of
+// writing. It is the last use of the writer.
+func (l *Lines) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushAll()
+	l.write()
+	l.closed = true
+	return l.err
+}
+
+// Err returns the first error of writing so far.
+func (l *Lines) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}

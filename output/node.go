@@ -1,0 +1,78 @@
+package output
+
+import (
+	"strings"
+	"time"
+
+	"troops/push"
+)
+
+// node is what is known of one node while lines are printed.
+type node struct {
+	report
+	out, err, troops []byte        // what stands before its lines, by mark
+	partial          [3]lineBuffer // of Stdout, Stderr and Git
+}
+
+// report is what the summary tells of a node.
+type report struct {
+	host string        // as in the events
+	name string        // the same, made safe
+	kind push.Kind     // empty until the node has finished
+	text string        // the outcome in one line, made safe
+	log  string        // why the node's log is not whole, made safe; empty where it is
+	took time.Duration //
+	tail tail          // its last lines of output
+}
+
+// dress draws the node's prefixes for a column of host names.
+func (n *node) dress(s styles, column int) {
+	n.out = s.prefix(n.name, markOut, column)
+	n.err = s.prefix(n.name, markErr, column)
+	n.troops = s.prefix(n.name, markTroops, column)
+}
+
+func (n *node) prefix(m mark) []byte {
+	switch m {
+	case markErr:
+		return n.err
+	case markTroops:
+		return n.troops
+	}
+	return n.out
+}
+
+// stream returns the buffer of a stream of bytes and the mark of its lines. A stream that
+// is not known is standard output.
+func (n *node) stream(s push.Stream) (*lineBuffer, mark) {
+	switch s {
+	case push.Stderr:
+		return &n.partial[1], markErr
+	case push.Git:
+		return &n.partial[2], markOut
+	}
+	return &n.partial[0], markOut
+}
+
+// finish records a node's last event, and lets go of the memory that is not needed any more.
+func (n *node) finish(e push.Finished) {
+	n.kind, n.text, n.took = e.Outcome.Kind(), Sanitize(e.Outcome.String()), e.Took
+	if e.Result != nil {
+		n.log = Sanitize(e.Result.LogError)
+	}
+	n.partial = [3]lineBuffer{}
+	if verdictOf(n.kind) != bad {
+		n.tail.clear()
+	}
+}
+
+// ending is equal for nodes of which the summary has the same to tell.
+func (r *report) ending() string {
+	var b strings.Builder
+	b.WriteString(r.text + "\n" + r.log)
+	r.tail.each(func(m mark, text []byte) {
+		b.WriteString("\n" + string(rune(m)))
+		b.Write(text)
+	})
+	return b.String()
+}

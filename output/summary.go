@@ -1,0 +1,173 @@
+package output
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"troops/push"
+)
+
+const (
+	wrapWidth    = 100 // cells of a list of names in the summary
+	minWrapWidth = 40  // however narrow the terminal is
+	fewNames     = 10  // how many nodes that were not started are named
+)
+
+// verdict is what an outcome means for the one who reads the summary.
+type verdict int
+
+const (
+	good verdict = iota // nothing to do
+	idle                // nothing happened
+	bad                 // has to be looked at
+)
+
+// kinds are the outcomes in the order in which they are counted.
+var kinds = [...]push.Kind{
+	push.KindDeployed, push.KindCurrent, push.KindSuperseded,
+	push.KindUnreachable, push.KindFailed, push.KindRefused, push.KindUnknown, push.KindNotStarted,
+}
+
+// troubles are the outcomes that are told one by one, in this order: those with output to
+// read first.
+var troubles = [...]push.Kind{push.KindFailed, push.KindUnknown, push.KindRefused, push.KindUnreachable}
+
+func verdictOf(k push.Kind) verdict {
+	switch k {
+	case push.KindDeployed, push.KindCurrent, push.KindSuperseded:
+		return good
+	case push.KindNotStarted:
+		return idle
+	}
+	return bad
+}
+
+// summaryLine is one line of a summary, made safe, without its prefix.
+type summaryLine struct {
+	node string // whose line it is, as in the events; empty for troops' own
+	mark mark   // of a node's line
+	text []byte // valid until the next line
+	bad  bool
+}
+
+// summarize tells the reports in lines: the counts, what is wrong where, and who was left
+// out. Lists of names are wrapped to width cells.
+func summarize(reports []*report, took time.Duration, width int) iter.Seq[summaryLine] {
+	return func(yield func(summaryLine) bool) {
+		s := teller{yield: yield, width: width}
+		s.say("%s", counts(reports, took))
+		for _, k := range troubles {
+			s.tell(of(reports, k))
+		}
+		s.idle(of(reports, push.KindNotStarted))
+		if rest := of(reports, ""); len(rest) > 0 {
+			s.list(fmt.Sprintf("%s not finished: ", count(len(rest), "node")), names(rest))
+		}
+	}
+}
+
+// of returns the reports of one outcome; the empty kind is that of nodes without one.
+func of(reports []*report, k push.Kind) []*report {
+	var found []*report
+	for _, r := range reports {
+		if r.kind == k {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func names(reports []*report) []string {
+	var list []string
+	for _, r := range reports {
+		list = append(list, r.name)
+	}
+	return list
+}
+
+// counts says how many nodes came to which end.
+func counts(reports []*report, took time.Duration) string {
+	var parts []string
+	for _, k := range kinds {
+		if n := len(of(reports, k)); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		}
+	}
+	if n := len(of(reports, "")); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d not finished", n))
+	}
+	if len(parts) == 0 {
+		return "no nodes"
+	}
+	return fmt.Sprintf("%s: %s in %s", count(len(reports), "node"), strings.Join(parts, ", "), duration(took))
+}
+
+// teller yields lines until its reader has enough.
+type teller struct {
+	yield func(summaryLine) bool
+	done  bool
+	width int
+}
+
+func (s *teller) line(l summaryLine) {
+	s.done = s.done || !s.yield(l)
+}
+
+func (s *teller) say(format string, args ...any) {
+	s.line(summaryLine{text: fmt.Appendf(nil, format, args...)})
+}
+
+// list says names after a lead, on as many lines as they need.
+func (s *teller) list(lead string, names []string) {
+	for _, line := range wrap(names, s.width) {
+		s.say("%s%s", lead, line)
+	}
+}
+
+// tell tells nodes with one kind of trouble: each in full, those that ended just as one
+// before them by name only.
+func (s *teller) tell(reports []*report) {
+	groups := make(map[string][]*report)
+	var order []string
+	for _, r := range reports {
+		e := r.ending()
+		if groups[e] == nil {
+			order = append(order, e)
+		}
+		groups[e] = append(groups[e], r)
+	}
+	for _, e := range order {
+		s.full(groups[e][0])
+		s.list("the same on ", names(groups[e][1:]))
+	}
+}
+
+// full tells how a node ended and its last lines.
+func (s *teller) full(r *report) {
+	s.line(summaryLine{node: r.host, mark: markTroops, text: []byte(r.text), bad: true})
+	if r.log != "" {
+		s.line(summaryLine{node: r.host, mark: markTroops, text: []byte("its log is not whole: " + r.log), bad: true})
+	}
+	r.tail.each(func(m mark, text []byte) {
+		s.line(summaryLine{node: r.host, mark: m, text: text})
+	})
+}
+
+// idle names the nodes that were not started, one line for each reason.
+func (s *teller) idle(reports []*report) {
+	byReason := make(map[string][]string)
+	var reasons []string
+	for _, r := range reports {
+		why := r.text
+		if byReason[why] == nil {
+			reasons = append(reasons, why)
+		}
+		byReason[why] = append(byReason[why], r.name)
+	}
+	for _, why := range reasons {
+		list := byReason[why]
+		s.say("%s %s (%s)", count(len(list), "node"), why, few(list, fewNames))
+	}
+}
