@@ -106,6 +106,20 @@ func (l *Lines) say(text string) {
 	l.buf = append(l.buf, '\n')
 }
 
+func (l *Lines) summaryLine(line summaryLine) {
+	switch n := l.nodes[line.node]; {
+	case n == nil:
+		l.say(string(line.text))
+	case line.mark == markTroops:
+		l.own(n, string(line.text), line.bad)
+	default:
+		l.buf = append(append(append(l.buf, n.prefix(line.mark)...), line.text...), '\n')
+	}
+	if len(l.buf) >= batch {
+		l.write()
+	}
+}
+
 // flush appends the lines of a node that have begun and not ended.
 func (l *Lines) flush(n *node) {
 	for _, s := range []push.Stream{push.Stdout, push.Stderr, push.Git} {

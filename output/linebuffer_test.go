@@ -91,7 +91,7 @@ func TestLongLines(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, size := range []int{1, 7, 128, 1000, 4096, 65515, len(tt.in)} {
+			for _, size := range []int{61, 128, 1000, 4096, 65515, len(tt.in)} {
 				var chunks []string
 				for in := tt.in; in != ""; {
 					n := min(size, len(in))

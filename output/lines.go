@@ -108,16 +108,7 @@ func (l *Lines) Summary() {
 		width = min(width, max(l.width, minWrapWidth))
 	}
 	for line := range summarize(l.reports, l.now().Sub(l.start), width) {
-		if line.node == "" {
-			l.say(string(line.text))
-			continue
-		}
-		n := l.node(line.node)
-		if line.mark == markTroops {
-			l.own(n, string(line.text), line.bad)
-			continue
-		}
-		l.buf = append(append(append(l.buf, n.prefix(line.mark)...), line.text...), '\n')
+		l.summaryLine(line)
 	}
 	l.write()
 }

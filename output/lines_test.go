@@ -3,11 +3,9 @@ package output
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -112,6 +110,14 @@ func TestVerbosePhases(t *testing.T) {
 	got := print(Options{Verbose: true, Hosts: []string{"web1", "web10"}},
 		push.Phase{Node: "web1", Phase: push.PhaseConnect}, push.Phase{Node: "web1", Phase: push.PhasePush}, push.Phase{Node: "web10", Phase: "venv"})
 	if want := "web1  * connect\nweb1  * push\nweb10 * venv\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestPlannedLater aligns a node that spoke before the plan was known.
+func TestPlannedLater(t *testing.T) {
+	got := print(Options{}, out("web1", push.Stdout, "early\n"), twoNodes, out("web1", push.Stdout, "late\n"))
+	if want := "web1 | early\ntroops: 1a2b3c4 \"Install tmux\" to 2 nodes\nweb1      | late\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -233,73 +239,4 @@ func TestClosedPipe(t *testing.T) {
 	if err := l.Close(); !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("Close() = %v, want EPIPE", err)
 	}
-}
-
-// TestConcurrent has 50 nodes print 10,000 numbered lines each, in chunks that end anywhere,
-// on two streams: none is torn, lost or out of order.
-func TestConcurrent(t *testing.T) {
-	const nodes, lines = 50, 10_000
-	var w wholeLines
-	l := NewLines(&w, Options{})
-	var wg sync.WaitGroup
-	for i := range nodes {
-		wg.Go(func() {
-			host := fmt.Sprintf("web%d", i)
-			for _, s := range []push.Stream{push.Stdout, push.Stderr} {
-				wg.Go(func() { numbered(l, host, s, lines/2, 37+i) })
-			}
-		})
-	}
-	wg.Wait()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if w.torn > 0 {
-		t.Errorf("%d writes did not end with a line", w.torn)
-	}
-	next := make(map[string]int)
-	for line := range strings.Lines(w.String()) {
-		var host, sign string
-		var n int
-		if _, err := fmt.Sscanf(line, "%s %s %d", &host, &sign, &n); err != nil || n != next[host+sign] {
-			t.Fatalf("line %q, want number %d", line, next[host+sign])
-		}
-		if want := fmt.Sprintf("%s %s %d of %s\n", host, sign, n, host); line != want {
-			t.Fatalf("line %q, want %q", line, want)
-		}
-		next[host+sign]++
-	}
-	if len(next) != 2*nodes {
-		t.Fatalf("%d streams, want %d", len(next), 2*nodes)
-	}
-	for stream, n := range next {
-		if n != lines/2 {
-			t.Errorf("%s: %d lines, want %d", stream, n, lines/2)
-		}
-	}
-}
-
-// numbered prints n numbered lines in chunks of size bytes.
-func numbered(l *Lines, host string, s push.Stream, n, size int) {
-	var buf []byte
-	for i := range n {
-		buf = fmt.Appendf(buf, "%d of %s\n", i, host)
-		for len(buf) >= size || i == n-1 && len(buf) > 0 {
-			k := min(size, len(buf))
-			l.Emit(push.Output{Node: host, Stream: s, Data: buf[:k]})
-			buf = buf[k:]
-		}
-	}
-}
-
-type wholeLines struct {
-	bytes.Buffer
-	torn int
-}
-
-func (w *wholeLines) Write(p []byte) (int, error) {
-	if !bytes.HasSuffix(p, []byte("\n")) {
-		w.torn++
-	}
-	return w.Buffer.Write(p)
 }

@@ -29,6 +29,7 @@ func TestSanitize(t *testing.T) {
 		{"17 parameters", "\x1b[1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1mx", "^[[1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1mx"},
 		{"17 with colons", "\x1b[1:1;1:1;1:1;1:1;1:1;1:1;1:1;1:1;1mx", "^[[1:1;1:1;1:1;1:1;1:1;1:1;1:1;1:1;1mx"},
 		{"long parameters", "\x1b[" + strings.Repeat("0", 200) + "mx", "^[[" + strings.Repeat("0", 200) + "mx"},
+		{"great number", "\x1b[99999999999999999999;38;5;1mx", "x"},
 		{"concealed", "\x1b[8msecret", "^[[8msecret"},
 		{"concealed among others", "\x1b[1;08msecret", "^[[1;08msecret"},
 		{"concealed after a colour", "\x1b[38;5;3;8msecret", "^[[38;5;3;8msecret"},

@@ -49,7 +49,7 @@ type summaryLine struct {
 	node string // whose line it is, as in the events; empty for troops' own
 	mark mark   // of a node's line
 	text []byte // valid until the next line
-	bad  bool
+	bad  bool   // of troops' own about a node: a failure
 }
 
 // summarize tells the reports in lines: the counts, what is wrong where, and who was left
@@ -148,7 +148,8 @@ func (s *teller) tell(reports []*report) {
 func (s *teller) full(r *report) {
 	s.line(summaryLine{node: r.host, mark: markTroops, text: []byte(r.text), bad: true})
 	if r.log != "" {
-		s.line(summaryLine{node: r.host, mark: markTroops, text: []byte("its log is not whole: " + r.log), bad: true})
+		text := []byte("its log is not whole: " + r.log)
+		s.line(summaryLine{node: r.host, mark: markTroops, text: text, bad: true})
 	}
 	r.tail.each(func(m mark, text []byte) {
 		s.line(summaryLine{node: r.host, mark: m, text: text})

@@ -186,6 +186,27 @@ func TestSummaryHostile(t *testing.T) {
 	}
 }
 
+// TestSummaryOfManyIsWrittenInParts holds the memory of a summary down however many nodes failed.
+func TestSummaryOfManyIsWrittenInParts(t *testing.T) {
+	var w writes
+	l := NewLines(&w, Options{})
+	for i := range 50 {
+		host := fmt.Sprintf("web%d", i)
+		l.Emit(out(host, push.Stdout, host+strings.Repeat("x", MaxLine-100)+"\n"))
+		l.Emit(done(host, push.Failed{Phase: "deploy", ExitCode: 1}))
+	}
+	before := len(w.calls)
+	l.Summary()
+	for _, c := range w.calls[before:] {
+		if len(c) > batch+MaxLine || !strings.HasSuffix(c, "\n") {
+			t.Errorf("a write of %d bytes", len(c))
+		}
+	}
+	if n := strings.Count(strings.Join(w.calls[before:], ""), "exit code 1"); n != 50 {
+		t.Errorf("%d of 50 nodes are told", n)
+	}
+}
+
 // TestSummaryColoured keeps the colours of last lines inside them.
 func TestSummaryColoured(t *testing.T) {
 	got := summary(Options{Color: Color256}, out("web1", push.Stdout, "\x1b[35mlast\n"),
