@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Version is the version of the node protocol: the last word of [AdvertisedRef] and [Preface].
@@ -33,6 +34,10 @@ const Preface = "troops-attach 1\n"
 // Launcher is the path, below the node's repository, of the script by which a
 // workstation reaches the node role of troops whatever its installation directory.
 const Launcher = "hooks/troops"
+
+// HeartbeatInterval is how long attach is silent at most; a reader that hears nothing for
+// several of them has lost the node.
+const HeartbeatInterval = 5 * time.Second
 
 // Push options that a workstation sends along with a run ref.
 const (
@@ -61,8 +66,10 @@ func (k Kind) Stored() bool { return k == Stdout || k == Stderr || k == Note || 
 const (
 	headerLen = 5 // four hexadecimal digits of the frame's whole length, and the kind
 
+	// MaxFrame is the longest frame, header included, as with git's pkt-lines.
+	MaxFrame = 0xfff0
 	// MaxPayload is the most bytes one frame carries.
-	MaxPayload = 0xfff0 - headerLen
+	MaxPayload = MaxFrame - headerLen
 )
 
 // Frame is one frame without its header.
@@ -90,6 +97,23 @@ func AppendFrame(dst []byte, k Kind, payload []byte) []byte {
 // ErrFrame is wrapped by errors about bytes that are no frame.
 var ErrFrame = errors.New("malformed frame")
 
+// FrameLen is the length of the whole frame that begins with head, which holds at least
+// the header. Errors wrap [ErrFrame].
+func FrameLen(head []byte) (int, error) {
+	if len(head) < headerLen {
+		return 0, fmt.Errorf("%w: header of %d bytes", ErrFrame, len(head))
+	}
+	var size [2]byte
+	if _, err := hex.Decode(size[:], head[:4]); err != nil {
+		return 0, fmt.Errorf("%w: length %q", ErrFrame, head[:4])
+	}
+	n := int(size[0])<<8 | int(size[1])
+	if n < headerLen || n > MaxFrame {
+		return 0, fmt.Errorf("%w: length %d", ErrFrame, n)
+	}
+	return n, nil
+}
+
 // Reader reads frames. It takes nothing for granted about the bytes.
 type Reader struct {
 	r   *bufio.Reader
@@ -109,13 +133,9 @@ func (r *Reader) Next() (Frame, error) {
 	if _, err := io.ReadFull(r.r, head[:]); err != nil {
 		return Frame{}, err
 	}
-	var size [2]byte
-	if _, err := hex.Decode(size[:], head[:4]); err != nil {
-		return Frame{}, fmt.Errorf("%w: length %q", ErrFrame, head[:4])
-	}
-	n := int(size[0])<<8 | int(size[1])
-	if n < headerLen || n > headerLen+MaxPayload {
-		return Frame{}, fmt.Errorf("%w: length %d", ErrFrame, n)
+	n, err := FrameLen(head[:])
+	if err != nil {
+		return Frame{}, err
 	}
 	n -= headerLen
 	if cap(r.buf) < n {
@@ -138,15 +158,17 @@ const NoiseLimit = 64 << 10
 // The preface stands at the start of a line. Where it does not come within
 // [NoiseLimit] bytes or before the end, the error wraps ErrFrame and the noise tells why.
 func (r *Reader) SkipPreface() (noise []byte, err error) {
+	start := true // of a line
 	for len(noise) <= NoiseLimit {
 		line, err := r.r.ReadSlice('\n')
-		if string(line) == Preface {
+		if start && string(line) == Preface {
 			return noise, nil
 		}
 		noise = append(noise, line...)
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return noise, fmt.Errorf("%w: ended before the preface: %w", ErrFrame, err)
 		}
+		start = err == nil
 	}
 	return noise, fmt.Errorf("%w: no preface in %d bytes", ErrFrame, len(noise))
 }

@@ -1,0 +1,158 @@
+package nodeside
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+
+	"troops/nodeside/wire"
+)
+
+// makeRepo makes the bare repository. Group members write in it: objects, other branches,
+// and the remotes to pull from.
+func (n *initer) makeRepo(ctx context.Context) error {
+	repo := n.l.Repo()
+	if _, err := os.Stat(filepath.Join(repo, "HEAD")); err == nil {
+		return nil
+	}
+	git := n.l.git()
+	git.GitDir = ""
+	if _, err := git.Run(ctx, nil, "init", "-q", "--bare", "--template=", "--initial-branch=master", repo); err != nil {
+		return fmt.Errorf("nodeside: making the repository: %w", err)
+	}
+	if err := os.Mkdir(n.l.hooks(), 0o700); err != nil {
+		return fmt.Errorf("nodeside: making the repository: %w", err)
+	}
+	n.did("made %s", repo)
+	err := filepath.WalkDir(repo, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o600)
+		switch {
+		case d.IsDir() && n.l.Root:
+			mode = 0o770 | os.ModeSetgid
+		case d.IsDir():
+			mode = 0o700
+		case n.l.Root:
+			mode = 0o660
+		}
+		return n.own(path, mode)
+	})
+	if err == nil && n.l.Root {
+		err = n.own(n.l.hooks(), 0o750)
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: giving the repository to group %s: %w", Group, err)
+	}
+	return nil
+}
+
+// configure sets what the protocol needs; all else in the configuration is the admin's.
+func (n *initer) configure(ctx context.Context) error {
+	for _, c := range []struct {
+		key    string
+		values []string
+	}{
+		{"receive.procReceiveRefs", []string{strings.TrimSuffix(branchPrefix, "/"), strings.TrimSuffix(wire.RunRefPrefix, "/")}},
+		{"receive.advertisePushOptions", []string{"true"}},
+		{"receive.autogc", []string{"false"}}, // it would hold back the answer to a push
+		{"uploadpack.hideRefs", []string{"refs/troops"}},
+		{"core.sharedRepository", []string{"group"}},
+	} {
+		if c.key == "core.sharedRepository" && !n.l.Root {
+			continue
+		}
+		if err := n.setConfig(ctx, c.key, c.values); err != nil {
+			return fmt.Errorf("nodeside: configuring the repository: %w", err)
+		}
+	}
+	return nil
+}
+
+func (n *initer) setConfig(ctx context.Context, key string, values []string) error {
+	git := n.l.git()
+	old, _ := git.Line(ctx, "config", "--local", "--get-all", key) // none: exit code 1
+	if slices.Equal(strings.Split(old, "\n"), values) {
+		return nil
+	}
+	// The first value replaces all, the others are added.
+	for i, v := range values {
+		how := "--add"
+		if i == 0 {
+			how = "--replace-all"
+		}
+		if _, err := git.Run(ctx, nil, "config", "--local", how, key, v); err != nil {
+			return err
+		}
+	}
+	n.did("set %s in the repository", key)
+	return nil
+}
+
+// makeRef makes the ref by which a workstation knows the node.
+func (n *initer) makeRef(ctx context.Context) error {
+	tip, err := n.l.tip(ctx, wire.AdvertisedRef)
+	if err != nil || tip != "" {
+		return err
+	}
+	git := n.l.git()
+	text := fmt.Sprintf("troops node, protocol %d\n", wire.Version)
+	blob, err := git.Run(ctx, strings.NewReader(text), "hash-object", "-w", "--stdin")
+	if err == nil {
+		_, err = git.Run(ctx, nil, "update-ref", wire.AdvertisedRef, strings.TrimSpace(string(blob)), "")
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: making %s: %w", wire.AdvertisedRef, err)
+	}
+	n.did("made %s", wire.AdvertisedRef)
+	return nil
+}
+
+// makeKey makes the key pair with which the node pulls.
+func (n *initer) makeKey(context.Context) error {
+	path := n.l.Key()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	public, private, err := newKey()
+	if err != nil {
+		return fmt.Errorf("nodeside: making the node's key: %w", err)
+	}
+	// The public half first: a private key without it would never get one.
+	if err := n.writeFile(path+".pub", public, 0o644); err != nil {
+		return err
+	}
+	return n.writeFile(path, private, 0o600)
+}
+
+func newKey() (public, private string, err error) {
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", "", err
+	}
+	block, err := ssh.MarshalPrivateKey(priv, "troops@"+host)
+	if err != nil {
+		return "", "", err
+	}
+	key, err := ssh.NewPublicKey(pub)
+	if err != nil {
+		return "", "", err
+	}
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+	return line + " troops@" + host + "\n", string(pem.EncodeToMemory(block)), nil
+}

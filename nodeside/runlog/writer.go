@@ -1,0 +1,131 @@
+package runlog
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"troops/nodeside/wire"
+)
+
+// file is the part of *os.File that a Writer needs; tests fill the disk by another one.
+type file interface {
+	io.WriteCloser
+	Truncate(size int64) error
+	Sync() error
+}
+
+// Writer appends frames to a run's log, from several goroutines at once. It never fails: a
+// run must not stop since its log cannot be written. What is lost on a full disk is
+// counted, said in the log where that is possible again, and told by Close.
+type Writer struct {
+	mu    sync.Mutex // guards all below
+	f     file
+	buf   []byte
+	size  int64 // of the whole frames in the file
+	gap   int64 // payload bytes lost since the last frame that was written
+	lost  int64 // payload bytes lost in all
+	cause error // of the first loss
+	ended bool  // closed, or broken: a torn frame could not be removed
+}
+
+// OpenWriter opens the log for appending; the run that owns it is the only writer.
+func OpenWriter(d Dir) (*Writer, error) {
+	f, err := os.OpenFile(d.Log(), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, fmt.Errorf("runlog: opening the log: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("runlog: opening the log: %w", err)
+	}
+	return &Writer{f: f, size: info.Size()}, nil
+}
+
+// Note writes one line by troops.
+func (w *Writer) Note(line string) {
+	w.frame(wire.Note, []byte(strings.Join(strings.Split(strings.TrimSpace(line), "\n"), " ")))
+}
+
+// Phase writes that a phase begins.
+func (w *Writer) Phase(name string) { w.frame(wire.Phase, []byte(name)) }
+
+// Stream returns a writer of frames of kind k. Its Write takes everything, always.
+func (w *Writer) Stream(k wire.Kind) io.Writer { return stream{w, k} }
+
+type stream struct {
+	w *Writer
+	k wire.Kind
+}
+
+// Write implements io.Writer.
+func (s stream) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		s.w.frame(s.k, p)
+	}
+	return len(p), nil
+}
+
+func (w *Writer) frame(k wire.Kind, p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = wire.AppendFrame(w.gapNote(w.buf[:0]), k, p)
+	if err := w.append(w.buf); err != nil {
+		w.gap += int64(len(p))
+		w.lost += int64(len(p))
+		if w.cause == nil {
+			w.cause = err
+		}
+		return
+	}
+	w.gap = 0
+}
+
+// gapNote appends to b what tells of the output that was lost here, if any was.
+func (w *Writer) gapNote(b []byte) []byte {
+	if w.gap == 0 {
+		return b
+	}
+	return wire.AppendFrame(b, wire.Note, fmt.Appendf(nil, "%d bytes of output are missing here: %v", w.gap, w.cause))
+}
+
+// append writes b whole or not at all.
+func (w *Writer) append(b []byte) error {
+	if w.ended {
+		return os.ErrClosed
+	}
+	n, err := w.f.Write(b)
+	if err == nil {
+		w.size += int64(n)
+		return nil
+	}
+	if n > 0 {
+		if w.f.Truncate(w.size) != nil {
+			w.ended = true
+		}
+	}
+	return err
+}
+
+// Close ends the log and waits until it is on the disk. It returns the log's length in
+// bytes, and why the log is not whole, or "".
+func (w *Writer) Close() (size int64, logError string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if b := w.gapNote(nil); len(b) > 0 && w.append(b) == nil {
+		w.gap = 0
+	}
+	w.ended = true
+	if w.lost > 0 {
+		logError = fmt.Sprintf("%d bytes of output are missing: %v", w.lost, w.cause)
+	}
+	for _, err := range []error{w.f.Sync(), w.f.Close()} {
+		if err != nil && logError == "" {
+			logError = err.Error()
+		}
+	}
+	return w.size, logError
+}
