@@ -1,0 +1,280 @@
+package sshx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// clientVersion is what a Client calls itself (RFC 4253 section 4.2).
+const clientVersion = "SSH-2.0-troops"
+
+// Dial connects to a host given as `[user@]name[:port]`, through its jump hosts if it has
+// any, checks its host key and authenticates. Cancelling ctx ends the attempt; a Conn that
+// was returned is not bound to it. Errors are *DialError.
+func (c *Client) Dial(ctx context.Context, host string) (*Conn, error) {
+	r, err := c.plan(ctx, host, nil, nil)
+	if err != nil {
+		return nil, &DialError{Host: printable(host), Stage: StageConfig, Err: err}
+	}
+	return c.dial(ctx, r)
+}
+
+// isFinal reports whether a dial failed for a reason that another try cannot change, and
+// that repeated tries make worse.
+func isFinal(err error) bool {
+	var auth *AuthError
+	var key *HostKeyError
+	return errors.As(err, &auth) || errors.As(err, &key)
+}
+
+// dial makes the connection, again where the server turned it away for its load, and once
+// more where another type of host key must be asked for.
+func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
+	exact := false
+	for try := 1; ; {
+		conn, err := c.dialOnce(ctx, r, exact)
+		if err == nil {
+			return conn, nil
+		}
+		var redial *errRedial
+		var throttle *ThrottleError
+		switch {
+		case errors.As(err, &redial) && !exact:
+			exact = true
+			continue
+		case errors.As(err, &redial):
+			err = redial.err
+		case errors.As(err, &throttle) && !viaJump(err):
+			throttle.Tries = try
+			if try < maxThrottleTries && c.backoff(ctx, try) == nil {
+				c.opts.Logf("sshx: %s limits new connections, trying again", r.shown)
+				try++
+				continue
+			}
+		}
+		var de *DialError
+		if !errors.As(err, &de) {
+			de = &DialError{Host: printable(r.shown), Stage: StageHandshake, Err: err}
+		}
+		return nil, de
+	}
+}
+
+// viaJump reports whether a dial failed at a jump host, which has its own tries.
+func viaJump(err error) bool {
+	var de *DialError
+	return errors.As(err, &de) && de.Stage == StageJump
+}
+
+// attempt is one dial in progress.
+type attempt struct {
+	c     *Client
+	r     *route
+	clock *clock
+	check *hostKeyCheck
+	auth  *authAttempt
+	addr  string
+}
+
+// dialOnce makes one attempt: pacing, transport, handshake.
+func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, error) {
+	s := r.s
+	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port))}
+	parent := ctx
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	a.clock = &clock{cancel: cancel, stage: StageConnect}
+	defer a.clock.stop()
+	a.check = c.known.newCheck(s, r.shown, exact)
+	a.check.pause = a.clock.pause
+	a.auth = &authAttempt{client: c, s: s, ctx: ctx, pause: a.clock.pause}
+
+	config, err := a.sshConfig()
+	if err != nil {
+		return nil, a.fail(ctx, StageConfig, err)
+	}
+	var jump *Conn
+	if r.jump != nil {
+		if jump, err = c.shared(ctx, r.jump); err != nil {
+			return nil, a.fail(ctx, StageJump, err)
+		}
+	}
+	release, err := c.pace.acquire(ctx, r.path())
+	if err != nil {
+		return nil, a.fail(ctx, StageConnect, err)
+	}
+	defer release()
+	w, err := a.transport(ctx, jump)
+	if err != nil {
+		return nil, a.fail(ctx, a.clock.at(), err)
+	}
+	return a.handshake(ctx, w, config)
+}
+
+// sshConfig prepares the ssh library.
+func (a *attempt) sshConfig() (*ssh.ClientConfig, error) {
+	s := a.r.s
+	crypto, err := s.cryptoConfig()
+	if err != nil {
+		return nil, err
+	}
+	algorithms, err := a.check.algorithms()
+	if err != nil {
+		return nil, err
+	}
+	return &ssh.ClientConfig{
+		Config: crypto, User: s.User, ClientVersion: clientVersion, HostKeyAlgorithms: algorithms,
+		HostKeyCallback: func(name string, remote net.Addr, key ssh.PublicKey) error {
+			a.clock.enter(StageHostKey, "the host key was not checked", firstPositive(a.c.opts.HandshakeTimeout, DefaultHandshakeTimeout))
+			if err := a.check.verify(name, remote, key); err != nil {
+				return err
+			}
+			a.clock.enter(StageAuth, "the server did not finish authentication", firstPositive(a.c.opts.AuthTimeout, DefaultAuthTimeout))
+			return nil
+		},
+		AuthCallback: a.auth.next,
+		BannerCallback: func(message string) error {
+			a.c.opts.Logf("sshx: banner of %s: %s", a.r.shown, quote(message))
+			return nil
+		},
+	}, nil
+}
+
+// handshake speaks ssh over w. It owns w.
+func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConfig) (*Conn, error) {
+	stop := context.AfterFunc(ctx, func() { w.Close() })
+	a.clock.enter(StageHandshake, "the server did not finish the handshake", firstPositive(a.c.opts.HandshakeTimeout, DefaultHandshakeTimeout))
+	sc, chans, reqs, err := ssh.NewClientConn(w, a.addr, config)
+	a.clock.stop()
+	if err != nil {
+		stop()
+		w.Close()
+		return nil, a.fail(ctx, a.clock.at(), a.explain(w, err))
+	}
+	conn := newConn(a.r, w, sc, chans, reqs)
+	if !stop() {
+		conn.Close()
+		return nil, a.fail(ctx, StageAuth, context.Cause(ctx))
+	}
+	if a.auth.current != nil {
+		a.c.winners.set(groupOf(a.r.s), a.auth.current.id())
+	}
+	conn.keepalive(firstPositive(a.c.opts.KeepaliveInterval, a.r.s.AliveInterval, DefaultKeepaliveInterval),
+		firstPositive(a.c.opts.KeepaliveCount, a.r.s.AliveCount, DefaultKeepaliveCount))
+	conn.execTimeout = firstPositive(a.c.opts.ExecTimeout, DefaultExecTimeout)
+	return conn, nil
+}
+
+// explain finds the cause that the ssh library has wrapped or hidden.
+func (a *attempt) explain(w *wire, err error) error {
+	var redial *errRedial
+	var key *HostKeyError
+	var auth *AuthError
+	switch {
+	case errors.As(err, &redial):
+		return redial
+	case errors.As(err, &key):
+		return key
+	case errors.As(err, &auth):
+		return auth
+	case a.clock.at() == StageAuth && a.auth.gathered && (isDisconnect(err) || a.auth.current != nil):
+		return a.auth.failure(err, false)
+	}
+	if said, yes := w.throttled(err); yes && a.r.s.ProxyCommand == "" {
+		return &ThrottleError{Said: said, Err: err, Tries: 1}
+	}
+	if said, early := w.beforeBanner(); early && said != "" {
+		err = fmt.Errorf("the server is no ssh server, or refuses us: it said %s: %w", quote(said), err)
+	}
+	if w.detail != nil {
+		if more := w.detail(); more != "" {
+			err = fmt.Errorf("%w; its ProxyCommand said: %s", err, quote(more))
+		}
+	}
+	return err
+}
+
+// fail makes the *DialError of a stage. A dial that was cancelled, or took too long, says
+// that and not what became of the connection then.
+func (a *attempt) fail(ctx context.Context, stage string, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		stage = StageResolve
+	}
+	return &DialError{Host: printable(a.r.shown), Addr: a.addr, Stage: stage, Err: err}
+}
+
+// transport opens what ssh is spoken over: a tunnel through a jump host, a command, TCP.
+func (a *attempt) transport(ctx context.Context, jump *Conn) (*wire, error) {
+	limit := firstPositive(a.c.opts.ConnectTimeout, a.r.s.ConnectTimeout, DefaultConnectTimeout)
+	switch {
+	case jump != nil:
+		a.clock.enter(StageConnect, "the jump host did not reach it", limit)
+		t, err := jump.tunnel(ctx, a.r.s.HostName, a.r.s.Port)
+		if err != nil {
+			return nil, err
+		}
+		return &wire{Conn: t}, nil
+	case a.r.s.ProxyCommand != "":
+		p, err := startProxy(a.r.s.ProxyCommand)
+		if err != nil {
+			return nil, err
+		}
+		return &wire{Conn: p, detail: p.said}, nil
+	}
+	conn, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{Conn: conn}, nil
+}
+
+// connect tries the addresses of the host in turn, as ssh does.
+func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
+	s := a.r.s
+	limit := firstPositive(a.c.opts.ConnectTimeout, s.ConnectTimeout, DefaultConnectTimeout)
+	a.clock.enter(StageResolve, "the name was not resolved", limit)
+	addrs, err := lookup(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{KeepAlive: DefaultKeepaliveInterval, Timeout: limit}
+	if s.BindAddress != "" {
+		ip, err := netip.ParseAddr(s.BindAddress)
+		if err != nil {
+			return nil, fmt.Errorf("BindAddress %s is not an IP address", quote(s.BindAddress))
+		}
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
+	}
+	a.clock.enter(StageConnect, "no answer", (limit+limit/10)*timesOf(len(addrs)*max(1, s.ConnectionAttempts)))
+	var errs []error
+	for range max(1, s.ConnectionAttempts) {
+		for _, addr := range addrs {
+			conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(s.Port)))
+			if err == nil {
+				return conn, nil
+			}
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				err = &TimeoutError{What: "no answer", After: limit.String()}
+			}
+			errs = append(errs, fmt.Errorf("%s: %w", addr, plainNetError(err)))
+		}
+	}
+	if len(errs) == 1 {
+		return nil, errors.Unwrap(errs[0])
+	}
+	return nil, errors.Join(errs...)
+}

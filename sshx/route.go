@@ -1,0 +1,152 @@
+package sshx
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// maxHops is how many jump hosts may stand in a row.
+const maxHops = 8
+
+// route is a host with its settings and the jump hosts before it. It has no loops.
+type route struct {
+	target Target
+	shown  string // as the user wrote it
+	s      *settings
+	jump   *route // nil for a direct connection or a ProxyCommand
+}
+
+// id names the host of a route apart from how it is reached.
+func (r *route) id() string { return fmt.Sprintf("%s@%s:%d", r.s.User, r.s.HostName, r.s.Port) }
+
+// path names the whole route: connections with equal paths can be shared.
+func (r *route) path() string {
+	if r.jump == nil {
+		return r.id()
+	}
+	return r.id() + " via " + r.jump.path()
+}
+
+// plan resolves a host and its jump hosts. via, unless nil, are the jump hosts to use
+// instead of the configured ones, as `ssh -J` has it; seen are the hosts that led here.
+func (c *Client) plan(ctx context.Context, shown string, via []string, seen []string) (*route, error) {
+	t, err := ParseTarget(shown)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.config.resolve(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	r := &route{target: t, shown: shown, s: s}
+	for _, id := range seen {
+		if id == r.id() {
+			return nil, fmt.Errorf("jump host loop via %s", printable(shown))
+		}
+	}
+	if len(seen) > maxHops {
+		return nil, fmt.Errorf("more than %d jump hosts in a row", maxHops)
+	}
+	if via == nil && s.ProxyJump != "" {
+		via = strings.Split(s.ProxyJump, ",")
+	}
+	if len(via) == 0 {
+		return r, nil
+	}
+	last := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(via[len(via)-1]), "ssh://"), "/")
+	var before []string // nil where the last hop's own configuration decides
+	if len(via) > 1 {
+		before = via[:len(via)-1]
+	}
+	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
+		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
+	}
+	return r, nil
+}
+
+// jumpPool holds the connections to jump hosts, one for each route, for all hosts behind it.
+type jumpPool struct {
+	mu     sync.Mutex
+	conns  map[string]*sharedConn
+	closed bool
+}
+
+// sharedConn is a connection to a jump host in the making, made, or failed.
+type sharedConn struct {
+	ready chan struct{} // closed once the fields below are set
+	conn  *Conn
+	err   error
+}
+
+// spent reports whether another try is due: the connection is gone, or it failed for a
+// reason that may pass. A refused key or host key does not pass: asking again would have
+// the jump host block the workstation.
+func (s *sharedConn) spent() bool {
+	select {
+	case <-s.ready:
+	default:
+		return false
+	}
+	if s.err != nil {
+		return !isFinal(s.err)
+	}
+	select {
+	case <-s.conn.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// shared gives the connection to a jump host, dialling it if nobody did. The dial is the
+// Client's: a caller that gives up does not end it for the others.
+func (c *Client) shared(ctx context.Context, r *route) (*Conn, error) {
+	key := r.path()
+	c.jumps.mu.Lock()
+	if c.jumps.closed {
+		c.jumps.mu.Unlock()
+		return nil, ErrClosed
+	}
+	s, ok := c.jumps.conns[key]
+	if ok && s.spent() {
+		if s.conn != nil {
+			c.wg.Go(func() { s.conn.Close() })
+		}
+		ok = false
+	}
+	if !ok {
+		s = &sharedConn{ready: make(chan struct{})}
+		c.jumps.conns[key] = s
+		c.wg.Go(func() {
+			s.conn, s.err = c.dial(c.ctx, r)
+			close(s.ready)
+		})
+	}
+	c.jumps.mu.Unlock()
+	select {
+	case <-s.ready:
+		return s.conn, s.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// close ends every shared connection. The Client's context has ended before, and with it
+// the dials.
+func (p *jumpPool) close() {
+	p.mu.Lock()
+	p.closed = true
+	var all []*sharedConn
+	for _, s := range p.conns {
+		all = append(all, s)
+	}
+	p.mu.Unlock()
+	for _, s := range all {
+		<-s.ready
+		if s.conn != nil {
+			s.conn.Close()
+		}
+	}
+}

@@ -1,0 +1,374 @@
+package sshx
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
+)
+
+// patience is how long a test waits for an event that must come. It decides nothing but
+// how soon a broken build is reported.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// newKey makes an ed25519 key.
+func newKey(t testing.TB) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// writeKey makes a key file with its public half in FILE.pub.
+func writeKey(t testing.TB, path, passphrase string) ssh.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var block *pem.Block
+	if passphrase == "" {
+		block, err = ssh.MarshalPrivateKey(private, "test")
+	} else {
+		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path, string(pem.EncodeToMemory(block)))
+	s, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, path+".pub", string(ssh.MarshalAuthorizedKey(s.PublicKey())))
+	return s
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// server is an ssh server in this process. Its fields are set before start.
+type server struct {
+	t         testing.TB
+	hostKeys  []ssh.Signer
+	accepts   func(user string, key ssh.PublicKey) bool
+	onConn    func(net.Conn) bool                           // false: the connection is not served
+	onChannel func(ssh.NewChannel) bool                     // true: taken care of
+	onExec    func(cmd string, ch ssh.Channel) (status int) // below 0: nothing is sent
+	onRequest func(kind string)
+	noReply   bool // exec is never answered
+	banner    string
+
+	addr     string
+	listener net.Listener
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn
+	keys  []string // offered, by fingerprint, in order
+	dials int
+}
+
+// start serves until the test ends.
+func (s *server) start(t testing.TB) *server {
+	t.Helper()
+	s.t = t
+	if s.hostKeys == nil {
+		s.hostKeys = []ssh.Signer{newKey(t)}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.listener, s.addr = l, l.Addr().String()
+	s.wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.conns = append(s.conns, c)
+			s.dials++
+			s.mu.Unlock()
+			s.wg.Go(func() { s.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		s.drop()
+		s.wg.Wait()
+	})
+	return s
+}
+
+// drop closes every connection.
+func (s *server) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.Close()
+	}
+}
+
+// offered gives the fingerprints of the keys that clients offered so far.
+func (s *server) offered() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string{}, s.keys...)
+}
+
+func (s *server) dialled() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dials
+}
+
+func (s *server) port() string {
+	_, p, _ := net.SplitHostPort(s.addr)
+	return p
+}
+
+func (s *server) serve(c net.Conn) {
+	defer c.Close()
+	if s.onConn != nil && !s.onConn(c) {
+		return
+	}
+	config := &ssh.ServerConfig{MaxAuthTries: 6}
+	if s.banner != "" {
+		config.BannerCallback = func(ssh.ConnMetadata) string { return s.banner }
+	}
+	config.PublicKeyCallback = func(m ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		s.mu.Lock()
+		s.keys = append(s.keys, ssh.FingerprintSHA256(key))
+		s.mu.Unlock()
+		if s.accepts != nil && !s.accepts(m.User(), key) {
+			return nil, fmt.Errorf("not this key")
+		}
+		return nil, nil
+	}
+	for _, k := range s.hostKeys {
+		config.AddHostKey(k)
+	}
+	sc, chans, reqs, err := ssh.NewServerConn(c, config)
+	if err != nil {
+		return
+	}
+	s.wg.Go(func() {
+		for r := range reqs {
+			if s.onRequest != nil {
+				s.onRequest(r.Type)
+			}
+			r.Reply(false, nil)
+		}
+	})
+	for ch := range chans {
+		switch {
+		case s.onChannel != nil && s.onChannel(ch):
+		case ch.ChannelType() == "session":
+			s.wg.Go(func() { s.session(ch) })
+		case ch.ChannelType() == "direct-tcpip":
+			s.wg.Go(func() { s.forward(ch) })
+		default:
+			ch.Reject(ssh.UnknownChannelType, "no")
+		}
+	}
+	sc.Wait()
+}
+
+func (s *server) session(n ssh.NewChannel) {
+	ch, reqs, err := n.Accept()
+	if err != nil {
+		return
+	}
+	defer ch.Close()
+	for r := range reqs {
+		if r.Type != "exec" {
+			r.Reply(false, nil)
+			continue
+		}
+		if s.noReply {
+			continue
+		}
+		var p struct{ Command string }
+		if err := ssh.Unmarshal(r.Payload, &p); err != nil {
+			r.Reply(false, nil)
+			return
+		}
+		if s.onExec == nil {
+			r.Reply(false, nil)
+			continue
+		}
+		r.Reply(true, nil)
+		s.wg.Go(func() { ssh.DiscardRequests(reqs) })
+		if status := s.onExec(p.Command, ch); status >= 0 {
+			ch.SendRequest("exit-status", false, ssh.Marshal(&struct{ S uint32 }{uint32(status)}))
+		}
+		return
+	}
+}
+
+// forward serves direct-tcpip.
+func (s *server) forward(n ssh.NewChannel) {
+	var p struct {
+		Host       string
+		Port       uint32
+		Origin     string
+		OriginPort uint32
+	}
+	if err := ssh.Unmarshal(n.ExtraData(), &p); err != nil {
+		n.Reject(ssh.ConnectionFailed, "bad")
+		return
+	}
+	c, err := net.Dial("tcp", net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))))
+	if err != nil {
+		n.Reject(ssh.ConnectionFailed, "Connection refused")
+		return
+	}
+	defer c.Close()
+	ch, reqs, err := n.Accept()
+	if err != nil {
+		return
+	}
+	s.wg.Go(func() { ssh.DiscardRequests(reqs) })
+	s.wg.Go(func() { io.Copy(ch, c); ch.Close() })
+	io.Copy(c, ch)
+}
+
+// echo is a command that prints its own text and what it reads.
+func echo(cmd string, ch ssh.Channel) int {
+	in, _ := io.ReadAll(ch)
+	fmt.Fprintf(ch, "ran %s, read %s", cmd, in)
+	fmt.Fprintf(ch.Stderr(), "err")
+	return 0
+}
+
+// home is a test's home directory with configuration, key and known_hosts.
+type home struct {
+	t   testing.TB
+	dir string
+	key ssh.Signer
+}
+
+// newHome makes one whose ssh configuration uses only what is in it.
+func newHome(t testing.TB) *home {
+	t.Helper()
+	h := &home{t: t, dir: t.TempDir()}
+	h.key = writeKey(t, h.path("id"), "")
+	h.config("")
+	t.Setenv("SSH_AUTH_SOCK", "")
+	return h
+}
+
+func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// config writes the configuration file: extra goes before the defaults.
+func (h *home) config(extra string) {
+	writeFile(h.t, h.path("config"), extra+fmt.Sprintf(`
+Host *
+	User tester
+	IdentityFile %s
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile none
+`, h.path("id"), h.path("known_hosts")))
+}
+
+// knows adds a server's keys to known_hosts.
+func (h *home) knows(s *server) {
+	h.t.Helper()
+	var b bytes.Buffer
+	for _, k := range s.hostKeys {
+		fmt.Fprintf(&b, "[127.0.0.1]:%s %s", s.port(), ssh.MarshalAuthorizedKey(k.PublicKey()))
+	}
+	f, err := os.OpenFile(h.path("known_hosts"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(b.Bytes()); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// client makes a Client on the home's configuration, closed with the test. No test waits
+// for a throttled server.
+func (h *home) client(opts Options) *Client {
+	h.t.Helper()
+	opts.ConfigFile, opts.Home = h.path("config"), h.dir
+	c, err := New(opts)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	c.backoff = func(context.Context, int) error { return nil }
+	h.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dial dials and closes with the test.
+func (h *home) dial(c *Client, host string) *Conn {
+	h.t.Helper()
+	conn, err := c.Dial(h.t.Context(), host)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// output runs a command to its end.
+func output(ctx context.Context, c *Conn, cmd, in string) (stdout, stderr string, err error) {
+	p, err := c.Exec(ctx, cmd)
+	if err != nil {
+		return "", "", err
+	}
+	defer p.Close()
+	var wg sync.WaitGroup
+	var out, errs strings.Builder
+	wg.Go(func() { io.Copy(&out, p.Stdout()) })
+	wg.Go(func() { io.Copy(&errs, p.Stderr()) })
+	io.WriteString(p.Stdin(), in)
+	p.Stdin().Close()
+	wg.Wait()
+	return out.String(), errs.String(), p.Wait()
+}
+
+// await fails the test when an event does not come.
+func await[T any](t testing.TB, what string, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
