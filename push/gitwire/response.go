@@ -1,0 +1,133 @@
+package gitwire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Bands of the sideband, gitprotocol-pack(5).
+const (
+	bandReport   = 1
+	bandProgress = 2
+	bandFatal    = 3
+)
+
+// errNoReport is a server that ended in good order without a word on the push.
+var errNoReport = errors.New("server ended without a report")
+
+// response reads the server's answer to a push: sideband packets up to a flush.
+type response struct {
+	pk       packets
+	report   *reportParser
+	h        Handler
+	reported bool // h has been told
+}
+
+// read returns nil at the flush that ends the answer, with the report whole. Its other errors are
+// io.EOF or another one of reading, errNoReport, *ProtocolError and *RemoteError.
+func (r *response) read() error {
+	for {
+		n, flush, err := r.pk.header()
+		if err != nil {
+			var bad errHeader
+			if errors.As(err, &bad) {
+				return &ProtocolError{doingReport, bad.Error()}
+			}
+			return err
+		}
+		switch {
+		case flush && !r.report.done:
+			return errNoReport
+		case flush:
+			r.report.report.Complete = true
+			return nil
+		case n > 0:
+			if err := r.packet(n); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// packet takes one sideband packet of n > 0 bytes. One without data (receive.keepAlive) is none.
+func (r *response) packet(n int) error {
+	b, err := r.pk.fragment(1)
+	if err != nil {
+		return err
+	}
+	band := b[0]
+	switch band {
+	case bandReport, bandProgress:
+		return r.stream(band, n-1)
+	case bandFatal:
+		text, err := r.pk.text(n - 1)
+		if err != nil {
+			return err
+		}
+		return &RemoteError{Text: clip(strings.TrimRight(text, "\n"))}
+	}
+	text, err := r.pk.text(n - 1)
+	if err != nil {
+		return err
+	}
+	if text, ok := strings.CutPrefix(string(band)+text, "ERR "); ok {
+		return &RemoteError{Text: clip(strings.TrimRight(text, "\n"))}
+	}
+	return &ProtocolError{doingReport, fmt.Sprintf("band %d: %s", band, quoteShort([]byte(text)))}
+}
+
+// stream hands on the n bytes of a packet as they arrive.
+func (r *response) stream(band byte, n int) error {
+	for n > 0 {
+		b, err := r.pk.fragment(n)
+		if err != nil {
+			return err
+		}
+		n -= len(b)
+		if band == bandProgress {
+			if r.h != nil {
+				r.h.Sideband(b)
+			}
+			continue
+		}
+		if err := r.report.feed(b); err != nil {
+			return err
+		}
+		if h, ok := r.h.(ReportHandler); ok && r.report.done && !r.reported {
+			r.reported = true
+			h.Reported(&r.report.report)
+		}
+	}
+	return nil
+}
+
+// verdict puts together what the two directions came to. The server's own words count most.
+func (r *response) verdict(ctx context.Context, rerr error, snd *sender) (*Report, error) {
+	var report *Report
+	if r.report.done {
+		report = &r.report.report
+	}
+	if rerr == nil && (snd.packErr == nil || report.OK()) {
+		return report, nil
+	}
+	if ctx.Err() != nil {
+		return report, &LostError{Reported: report != nil, Err: context.Cause(ctx)}
+	}
+	var remote *RemoteError
+	var protocol *ProtocolError
+	switch {
+	case errors.As(rerr, &remote), errors.As(rerr, &protocol):
+		return report, rerr
+	case snd.packErr != nil:
+		return report, &PackError{Err: snd.packErr}
+	case errors.Is(rerr, io.EOF):
+		rerr = io.ErrUnexpectedEOF
+	}
+	if snd.writeErr != nil {
+		rerr = fmt.Errorf("%w; writing: %w", rerr, snd.writeErr)
+	}
+	return report, &LostError{Reported: report != nil, Err: rerr}
+}
