@@ -30,6 +30,7 @@ const (
 var (
 	errNoAttach = errors.New("the node does not let troops attach")
 	errSilent   = fmt.Errorf("the node sent nothing for %v", AttachSilence)
+	errLeft     = errors.New("left on request, what runs there goes on")
 	errNotTaken = errors.New("the connection broke before the node took the commit")
 )
 

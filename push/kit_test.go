@@ -154,15 +154,21 @@ func (f *fleet) wantKinds(got map[string]push.Outcome, want push.Kind) {
 type recorder struct {
 	mu       sync.Mutex // guards what follows
 	changed  *sync.Cond
-	out      map[string]*bytes.Buffer
-	streams  map[push.Stream]*bytes.Buffer
+	out      map[source]*bytes.Buffer
+	streams  map[push.Stream]*bytes.Buffer // of all nodes
 	finished map[string]push.Finished
 	phases   map[string][]string
 }
 
+// source is one stream of one node.
+type source struct {
+	node   string
+	stream push.Stream
+}
+
 func newRecorder() *recorder {
 	r := &recorder{
-		out: make(map[string]*bytes.Buffer), streams: make(map[push.Stream]*bytes.Buffer),
+		out: make(map[source]*bytes.Buffer), streams: make(map[push.Stream]*bytes.Buffer),
 		finished: make(map[string]push.Finished), phases: make(map[string][]string),
 	}
 	r.changed = sync.NewCond(&r.mu)
@@ -180,7 +186,7 @@ func (r *recorder) Emit(e push.Event) {
 		if e.Stream == push.Note {
 			data = append([]byte("* "), append(data, '\n')...)
 		}
-		buffer(r.out, e.Node).Write(data)
+		buffer(r.out, source{e.Node, e.Stream}).Write(data)
 		buffer(r.streams, e.Stream).Write(data)
 	case push.Phase:
 		r.phases[e.Node] = append(r.phases[e.Node], e.Phase)
@@ -196,10 +202,19 @@ func buffer[K comparable](m map[K]*bytes.Buffer, k K) *bytes.Buffer {
 	return m[k]
 }
 
+// text is what a node printed so far, stream after stream.
 func (r *recorder) text(node string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return buffer(r.out, node).String()
+	return r.locked(node)
+}
+
+func (r *recorder) locked(node string) string {
+	var b strings.Builder
+	for _, s := range []push.Stream{push.Note, push.Stderr, push.Git, push.Stdout} {
+		b.Write(buffer(r.out, source{node, s}).Bytes())
+	}
+	return b.String()
 }
 
 // await blocks until the node's output holds the text, or until it finished without it.
@@ -207,9 +222,9 @@ func (r *recorder) await(t *testing.T, node, text string) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for !strings.Contains(buffer(r.out, node).String(), text) {
+	for !strings.Contains(r.locked(node), text) {
 		if done, ok := r.finished[node]; ok {
-			t.Fatalf("%s finished (%v) without printing %q:\n%s", node, done.Outcome, text, buffer(r.out, node))
+			t.Fatalf("%s finished (%v) without printing %q:\n%s", node, done.Outcome, text, r.locked(node))
 		}
 		r.changed.Wait()
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -15,13 +13,6 @@ import (
 	"troops/nodeside/wire"
 	"troops/push/gitwire"
 	"troops/push/packs"
-)
-
-const (
-	// AdvertisementTimeout is how long a node's git may take to list its refs.
-	AdvertisementTimeout = 60 * time.Second
-	// UploadStall is how long a node may take no byte of the pack before its channel is closed.
-	UploadStall = 60 * time.Second
 )
 
 // node is the push to one node.
@@ -67,6 +58,8 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
 	if out := n.compare(ctx, at); out != nil {
+		// The outcome stands whatever the node makes of the goodbye.
+		_ = s.git.End(ctx, s.ch.Stdin())
 		return out
 	}
 	if !troops {
@@ -79,12 +72,12 @@ func (n *node) deploy(ctx context.Context) Outcome {
 // is a troops node's, and the commit that the branch is at, empty for none. A node does not
 // name its branch, so the name counts only where the second channel is refused.
 func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, troops bool, at gitwire.OID) {
-	if _, troops = adv.Lookup(wire.AdvertisedRef); !troops {
-		at, _ = adv.Lookup(want)
+	if _, troops = adv.Ref(wire.AdvertisedRef); !troops {
+		at, _ = adv.Ref(want)
 		return want, false, at
 	}
-	at, ok := adv.Lookup(wire.DeployedRef)
-	if oid, has := adv.Lookup(want); !ok || has && oid == at {
+	at, ok := adv.Ref(wire.DeployedRef)
+	if oid, has := adv.Ref(want); !ok || has && oid == at {
 		return want, true, at
 	}
 	for _, r := range adv.Refs {
@@ -141,21 +134,16 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 	}
 	defer func() { a.close() }()
 
-	report, err := n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, New: n.rollout.Commit}, branch)
-	if err == nil {
-		err = report.Err()
+	err = n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}, branch)
+	if err != nil && ctx.Err() != nil {
+		return Unknown{Run: f.run, Err: errLeft}
 	}
-	var lost bool
-	if err != nil {
-		out := rejected(err)
-		if out != nil {
-			return out
-		}
-		lost = true // the node may have taken it all the same
+	if out := rejected(err); out != nil {
+		return out
 	}
+	lost := err != nil // the node may have taken it all the same
 	if !lost {
-		n.result, err = f.read(a)
-		if err == nil {
+		if n.result, err = f.read(a); err == nil {
 			return n.outcome(f.run)
 		}
 	}
@@ -167,7 +155,7 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure bool, cause error) Outcome {
 	for {
 		if ctx.Err() != nil {
-			return Unknown{Run: f.run, Err: errors.New("left on request, the run goes on")}
+			return Unknown{Run: f.run, Err: errLeft}
 		}
 		n.note("lost contact (%s): looking for the node for %v, the run goes on", oneLine(cause), n.rollout.Reconnect)
 		(*a).close()
@@ -220,69 +208,20 @@ func (n *node) adopt(f *follower, a *attachment) bool {
 // pushBranch updates the branch itself and shows what git's sideband brings until the last
 // hook has ended: the way of a repository that is no troops node.
 func (n *node) pushBranch(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
-	report, err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
-	if err == nil {
-		err = report.Err()
+	if at == "" {
+		at = s.none()
 	}
+	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
 	if err == nil {
 		return Deployed{Plain: true}
+	}
+	if ctx.Err() != nil {
+		return Unknown{Err: errLeft}
 	}
 	if out := rejected(err); out != nil {
 		return out
 	}
-	if report != nil && report.Complete {
-		return Failed{Phase: PhasePush, Err: err}
-	}
-	return Unknown{Run: "of " + branch, Err: err}
-}
-
-// send pushes one command over the session; a node that cannot complete a thin pack gets a
-// whole one on a second try.
-func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch string) (*gitwire.Report, error) {
-	report, err := n.sendOnce(ctx, s, cmd, branch, s.adv.Haves())
-	var bad *gitwire.UnpackError
-	if err != nil || !errors.As(report.Err(), &bad) || !bad.MissingBase() {
-		return report, err
-	}
-	n.note("the node could not complete a thin pack (%s): sending a whole one", oneLine(bad))
-	again, err := n.open(ctx)
-	if err != nil {
-		return report, nil
-	}
-	s.close()
-	*s = *again
-	return n.sendOnce(ctx, s, cmd, branch, nil)
-}
-
-func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, branch string, haves []gitwire.OID) (*gitwire.Report, error) {
-	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, packs.Flags{NoThin: s.adv.Caps.Has("no-thin") || haves == nil})
-	if err != nil {
-		return nil, err
-	}
-	defer pack.Close()
-	upload := s.watch(pack)
-	defer upload.timer.Stop()
-	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Pack: upload, Agent: "troops"}
-	if s.adv.Caps.Has("push-options") {
-		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
-	}
-	return s.git.Push(ctx, s.ch.Stdin(), req, func(b []byte) { n.emit(Git, b) })
-}
-
-// rejected is the outcome of a push that the node's git answered with a no, nil for any other error.
-func rejected(err error) Outcome {
-	var no *gitwire.RejectedError
-	var unpack *gitwire.UnpackError
-	var remote *gitwire.RemoteError
-	switch {
-	case errors.As(err, &unpack), errors.As(err, &remote):
-		return Failed{Phase: PhasePush, Err: explainPush(err)}
-	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
-		return Failed{Phase: "run", Err: errors.New(no.Reason)}
-	case errors.As(err, &no):
-		return Refused{Reason: no.Reason}
-	}
-	return nil
+	return Unknown{Err: err}
 }
 
 // outcome reads the run's result.
@@ -318,64 +257,3 @@ func short(oid gitwire.OID) string { return string(oid[:min(len(oid), 10)]) }
 
 // oneLine is an error's text without line feeds.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// session is receive-pack on a channel of the node, with what it advertised.
-type session struct {
-	ch     Channel
-	git    *gitwire.Session
-	adv    *gitwire.Advertisement
-	stderr *tail
-	drain  *sync.WaitGroup
-}
-
-// open starts receive-pack on the node and reads its advertisement.
-func (n *node) open(ctx context.Context) (*session, error) {
-	path, err := quotePath(n.rollout.RepoPath)
-	if err != nil {
-		return nil, err
-	}
-	ch, err := n.conn.Exec(ctx, "git-receive-pack "+path)
-	if err != nil {
-		return nil, fmt.Errorf("opening a channel: %w", err)
-	}
-	s := &session{ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
-	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
-	timer := time.AfterFunc(AdvertisementTimeout, func() { ch.Close() })
-	s.git, s.adv, err = gitwire.ReadAdvertisement(ch.Stdout())
-	if !timer.Stop() && err != nil {
-		err = fmt.Errorf("git listed no refs within %v: %w", AdvertisementTimeout, err)
-	}
-	if err != nil {
-		s.close()
-		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
-	}
-	return s, nil
-}
-
-// close ends the channel and whatever reads from it.
-func (s *session) close() {
-	s.ch.Close()
-	s.drain.Wait()
-	s.ch.Wait()
-}
-
-// watch closes the session's channel when the pack has not been asked for more bytes for
-// [UploadStall]: the node takes none.
-func (s *session) watch(pack io.Reader) *watched {
-	return &watched{r: pack, timer: time.AfterFunc(UploadStall, func() { s.ch.Close() })}
-}
-
-type watched struct {
-	r     io.Reader
-	timer *time.Timer
-}
-
-// Read implements io.Reader. While it waits for the pack to be made the clock stands.
-func (w *watched) Read(p []byte) (int, error) {
-	w.timer.Stop()
-	n, err := w.r.Read(p)
-	if err == nil {
-		w.timer.Reset(UploadStall)
-	}
-	return n, err
-}

@@ -59,7 +59,7 @@ type Unreachable struct {
 
 // Unknown is a run that was started and then lost sight of. It may have ended either way.
 type Unknown struct {
-	Run string
+	Run string // empty for a plain repository
 	Err error
 }
 
@@ -123,6 +123,9 @@ func (o Unreachable) String() string { return fmt.Sprintf("unreachable: %v", o.E
 
 // String implements [Outcome].
 func (o Unknown) String() string {
+	if o.Run == "" {
+		return fmt.Sprintf("unknown: %v; push again to see", o.Err)
+	}
 	return fmt.Sprintf("unknown: lost sight of run %s: %v; push again to follow it", o.Run, o.Err)
 }
 

@@ -173,8 +173,11 @@ func TestLeavingDoesNotEndTheRun(t *testing.T) {
 		t.Fatalf("outcome %v, want unknown", results[0].Outcome)
 	}
 	f.sink = newRecorder()
-	go g.open(t)
-	f.wantKinds(f.push(commit), push.KindDeployed) // joins the run that goes on
+	again := make(chan map[string]push.Outcome)
+	go func() { again <- f.push(commit) }() // joins the run that goes on
+	f.sink.await(t, "a", "begun\n")
+	g.open(t)
+	f.wantKinds(<-again, push.KindDeployed)
 	if got := f.sink.text("a"); !strings.Contains(got, "begun\n") || !strings.Contains(got, "ended\n") {
 		t.Errorf("the second push followed %q", got)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -52,11 +53,13 @@ func newApp(g *global) *cli.App {
 		ExitErrHandler:         func(*cli.Context, error) {},
 		UseShortOptionHandling: true,
 		HideHelpCommand:        true,
+		HideVersion:            true, // its -v is ours
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "C", Usage: "use the deployment repository in `DIR`", Value: ".", Destination: &g.dir},
 			&cli.StringFlag{Name: "F", Usage: "read the OpenSSH configuration from `FILE` instead of the user's", Destination: &g.sshConfig},
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to colour: auto, always or never", Value: "auto", Destination: &g.color},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show connecting and pushing too", Destination: &g.verbose},
+			&cli.BoolFlag{Name: "version", Usage: "print the version"},
 		},
 		Commands: []*cli.Command{
 			newPush(g), newHosts(g), newDeploy(g), newDemo(g), newNode(g),
@@ -64,6 +67,10 @@ func newApp(g *global) *cli.App {
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("there is no command %q: see troops --help", c.Args().First())
+			}
+			if c.Bool("version") {
+				_, err := fmt.Fprintf(g.out, "troops %s\n", version)
+				return err
 			}
 			return cli.ShowAppHelp(c)
 		},

@@ -34,6 +34,7 @@ func (e *nodesError) Error() string {
 // exitCode maps what a command returned to the exit code, and prints what was not shown yet.
 func exitCode(err error, stderr io.Writer) int {
 	var nodes *nodesError
+	var status interface{ exitStatus() int }
 	switch {
 	case err == nil:
 		return exitOK
@@ -44,12 +45,8 @@ func exitCode(err error, stderr io.Writer) int {
 		return exitInterrupted
 	}
 	fmt.Fprintf(stderr, "troops: %s\n", clean(err.Error()))
-	if h := hint(err); h != "" {
-		fmt.Fprintf(stderr, "troops: %s\n", h)
-	}
-	var code interface{ exitStatus() int }
-	if errors.As(err, &code) {
-		return code.exitStatus()
+	if errors.As(err, &status) {
+		return status.exitStatus()
 	}
 	return exitUsage
 }
@@ -61,13 +58,11 @@ func rolloutCode(results []push.NodeResult, interrupted bool) int {
 	for _, r := range results {
 		switch r.Outcome.Kind() {
 		case push.KindDeployed, push.KindCurrent:
-		case push.KindSuperseded:
-			// A later commit took this one's place on the node: nothing failed there.
 		case push.KindNotStarted:
 			code = max(code, exitPolicy)
 		case push.KindUnknown:
 			code = max(code, exitUnknown)
-		default:
+		default: // superseded, too: whether the later commit does well is not known here
 			code = max(code, exitNodes)
 		}
 	}

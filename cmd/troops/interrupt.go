@@ -21,6 +21,9 @@ func interrupts() stopping {
 	soft, endSoft := context.WithCancelCause(hard)
 	sigs := make(chan os.Signal, 4)
 	signal.Notify(sigs, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Caught, not ignored (children would inherit that): writing to a closed pipe is an error
+	// then, and `troops push | head` does not end the rollout.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {

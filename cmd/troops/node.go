@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -66,15 +67,16 @@ func newNode(g *global) *cli.Command {
 }
 
 func newNodeInit(g *global, dir *string) *cli.Command {
+	var own string // a Destination of its own: a flag that is not given would clear the other
 	return &cli.Command{
 		Name:  "init",
 		Usage: "make this machine a node",
 		Description: `As root: group troops, /var/lib/troops with the repository, its hooks and a key, one
 sudoers line. Members of group troops may push, which is as good as being root here.
-With --dir D (troops node --dir D init), or without root: a node that deploys as its own user.
+With --dir D, without root: a node that deploys as its own user.
 A second run changes nothing.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "dir", Usage: "make it in `DIR`, without root", Destination: dir},
+			&cli.StringFlag{Name: "dir", Usage: "make it in `DIR`, without root", Destination: &own},
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -84,7 +86,7 @@ A second run changes nothing.`,
 			if err != nil {
 				return err
 			}
-			abs := *dir
+			abs := cmp.Or(own, *dir)
 			if abs != "" {
 				if abs, err = filepath.Abs(abs); err != nil {
 					return err

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -60,9 +62,9 @@ pushing the same commit again follows it.
 }
 
 func runPush(ctx context.Context, g *global, o pushOptions) error {
-	color, err := output.UseColor(g.color, g.out)
+	color, err := output.ColorFor(g.color, g.out, os.Getenv)
 	if err != nil {
-		return usagef("%v", err)
+		return err
 	}
 	repo, err := openRepository(ctx, g.dir)
 	if err != nil {
@@ -112,7 +114,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	}
 	err = errors.Join(err, client.Close())
 	// Output that nobody reads any more (| head) is no failure of the deployment.
-	if werr := lines.Close(); err == nil && werr != nil && !output.IsClosed(werr) {
+	if werr := lines.Close(); err == nil && werr != nil && !errors.Is(werr, syscall.EPIPE) {
 		err = werr
 	}
 	if err != nil {
@@ -126,14 +128,14 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 
 // selectOptions are the flags that choose hosts, shared by the commands that contact them.
 type selectOptions struct {
-	roles, hosts, exclude cli.StringSlice
-	knownOnly             bool
+	role, host, exclude cli.StringSlice
+	knownOnly           bool
 }
 
 func (s *selectOptions) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "role", Usage: "only hosts with role `R` (may be given again)", Destination: &s.roles},
-		&cli.StringSliceFlag{Name: "host", Usage: "only hosts that match `PATTERN`, such as 'web-*' (may be given again)", Destination: &s.hosts},
+		&cli.StringSliceFlag{Name: "role", Usage: "only hosts with role `R` (may be given again)", Destination: &s.role},
+		&cli.StringSliceFlag{Name: "host", Usage: "only hosts that match `PATTERN`, such as 'web-*' (may be given again)", Destination: &s.host},
 		&cli.StringSliceFlag{Name: "exclude", Usage: "not the hosts that match `PATTERN` (may be given again)", Destination: &s.exclude},
 		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", Destination: &s.knownOnly},
 	}
@@ -141,6 +143,6 @@ func (s *selectOptions) flags() []cli.Flag {
 
 // hosts reads the inventory of a commit and selects from it.
 func (s *selectOptions) hosts(ctx context.Context, repo *repository, oid string) ([]inventory.Entry, []inventory.Problem, error) {
-	sel := inventory.Selection{Roles: s.roles.Value(), Hosts: s.hosts.Value(), Exclude: s.exclude.Value(), KnownOnly: s.knownOnly}
+	sel := inventory.Selection{Roles: s.role.Value(), Hosts: s.host.Value(), Exclude: s.exclude.Value(), KnownOnly: s.knownOnly}
 	return inventory.Choose(ctx, repo.Repo, oid, sel)
 }

@@ -1,0 +1,165 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"troops/nodeside/wire"
+	"troops/push/gitwire"
+	"troops/push/packs"
+)
+
+const (
+	// AdvertisementTimeout is how long a node's git may take to list its refs.
+	AdvertisementTimeout = 60 * time.Second
+	// UploadStall is how long a node may take no byte of the pack before its channel is closed.
+	UploadStall = 60 * time.Second
+)
+
+// session is receive-pack on a channel of the node, with what it advertised.
+type session struct {
+	ch     Channel
+	git    *gitwire.Session
+	adv    *gitwire.Advertisement
+	stderr *tail
+	drain  *sync.WaitGroup
+}
+
+// open starts receive-pack on the node and reads its advertisement.
+func (n *node) open(ctx context.Context) (*session, error) {
+	path, err := quotePath(n.rollout.RepoPath)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := n.conn.Exec(ctx, "git-receive-pack "+path)
+	if err != nil {
+		return nil, fmt.Errorf("opening a channel: %w", err)
+	}
+	s := &session{ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
+	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
+	actx, cancel := context.WithTimeoutCause(ctx, AdvertisementTimeout, fmt.Errorf("git listed no refs within %v", AdvertisementTimeout))
+	defer cancel()
+	stop := context.AfterFunc(actx, func() { ch.Close() })
+	defer stop()
+	s.git, s.adv, err = gitwire.ReadAdvertisement(actx, ch.Stdout())
+	if err != nil {
+		s.close()
+		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
+	}
+	return s, nil
+}
+
+// none is the object name of nothing in the node's object format.
+func (s *session) none() gitwire.OID { return gitwire.ZeroOID(s.adv.ObjectFormat) }
+
+// close ends the channel and whatever reads from it.
+func (s *session) close() {
+	s.ch.Close()
+	s.drain.Wait()
+	_ = s.ch.Wait() // only git's report counts: receive-pack exits 0 for a rejected push
+}
+
+// send pushes one command over the session; a node that cannot complete a thin pack gets a
+// whole one on a second try. The error is nil where the node did the command; see [rejected].
+func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch string) error {
+	said, err := n.sendOnce(ctx, s, cmd, branch, true)
+	var unpack *gitwire.UnpackError
+	if !errors.As(err, &unpack) || !strings.Contains(said, "unresolved delta") {
+		return err
+	}
+	n.note("the node could not complete a thin pack: sending a whole one")
+	again, openErr := n.open(ctx)
+	if openErr != nil {
+		return err
+	}
+	s.close()
+	*s = *again
+	_, err = n.sendOnce(ctx, s, cmd, branch, false)
+	return err
+}
+
+// sendOnce returns the end of what the node's git and hooks said, too.
+func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, branch string, thin bool) (string, error) {
+	var haves []gitwire.OID
+	if thin {
+		haves = s.haves()
+	}
+	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, packs.Flags{NoThin: !thin || s.adv.Caps.Has("no-thin")})
+	if err != nil {
+		return "", &gitwire.PackError{Err: err}
+	}
+	up := &upload{ReadCloser: pack, timer: time.AfterFunc(UploadStall, func() { s.ch.Close() })}
+	defer up.timer.Stop()
+	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Pack: up, Agent: "troops"}
+	if s.adv.Caps.Has("push-options") {
+		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
+	}
+	h := &band{n: n}
+	report, err := s.git.Push(ctx, s.ch.Stdin(), req, h)
+	var lost *gitwire.LostError
+	if report != nil && (err == nil || errors.As(err, &lost) && lost.Reported && n.isRun(cmd)) {
+		err = report.Err() // a run is followed elsewhere: what else git would have said does not matter
+	}
+	return h.said.String(), err
+}
+
+func (n *node) isRun(cmd gitwire.Command) bool { return strings.HasPrefix(cmd.Ref, wire.RunRefPrefix) }
+
+// haves are the objects that the node is known to have.
+func (s *session) haves() []gitwire.OID {
+	oids := append([]gitwire.OID(nil), s.adv.Have...)
+	for _, r := range s.adv.Refs {
+		oids = append(oids, r.OID)
+	}
+	return oids
+}
+
+// band shows what the node's git and hooks print and keeps the end of it.
+type band struct {
+	n    *node
+	said tail
+}
+
+// Sideband implements gitwire.Handler.
+func (b *band) Sideband(p []byte) {
+	b.said.Write(p)
+	b.n.emit(Git, p)
+}
+
+// upload closes the session's channel, through its timer, when the node takes no byte of the
+// pack for [UploadStall]. While it waits for the pack to be made the clock stands.
+type upload struct {
+	io.ReadCloser
+	timer *time.Timer
+}
+
+// Read implements io.Reader.
+func (u *upload) Read(p []byte) (int, error) {
+	u.timer.Stop()
+	n, err := u.ReadCloser.Read(p)
+	if err == nil {
+		u.timer.Reset(UploadStall)
+	}
+	return n, err
+}
+
+// rejected is the outcome of a push that ended with this error where the error says that
+// nothing was taken. It is nil where there is no error, or where the node may have taken it.
+func rejected(err error) Outcome {
+	var no *gitwire.RejectedError
+	var lost *gitwire.LostError
+	switch {
+	case err == nil, errors.As(err, &lost):
+		return nil
+	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
+		return Failed{Phase: "run", Err: errors.New(no.Reason)}
+	case errors.As(err, &no):
+		return Refused{Reason: no.Reason}
+	}
+	return Failed{Phase: PhasePush, Err: explainPush(err)}
+}
