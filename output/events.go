@@ -56,7 +56,9 @@ func (l *Lines) finished(e push.Finished) {
 	n.finish(e)
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
-	case push.KindDeployed, push.KindCurrent:
+	case push.KindCurrent:
+		l.own(n, n.text, false)
+	case push.KindDeployed:
 		l.own(n, n.text+" in "+duration(n.took), false)
 	default:
 		l.own(n, n.text+" ("+duration(n.took)+")", verdictOf(n.kind) == bad)

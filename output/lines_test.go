@@ -77,14 +77,14 @@ func TestLines(t *testing.T) {
 		{"unknown stream", []push.Event{out("web1", push.Stream(99), "x\n")}, "web1      | x\n"},
 		{"a node that was not planned", []push.Event{out("new\x1b", push.Stdout, "x\n")}, "new^[     | x\n"},
 		{"deployed", []push.Event{push.Finished{Node: "web1", Outcome: push.Deployed{}, Took: 2345 * time.Millisecond}}, "web1      * deployed in 2.3s\n"},
-		{"current", []push.Event{push.Finished{Node: "web1", Outcome: push.Current{}, Took: 49 * time.Millisecond}}, "web1      * current in 0.0s\n"},
+		{"current", []push.Event{push.Finished{Node: "web1", Outcome: push.Current{}, Took: 49 * time.Millisecond}}, "web1      * current\n"},
 		{"failed", []push.Event{push.Finished{Node: "web1", Outcome: push.Failed{Phase: "deploy", ExitCode: 7}, Took: 123 * time.Second}},
 			"web1      * failed in deploy: exit code 7 (2m03s)\n"},
 		{"hostile error", []push.Event{push.Finished{Node: "web1", Outcome: push.Unreachable{Err: errors.New("no\x1b[2J\nweb2 | ok")}}},
 			"web1      * unreachable: no^[[2J\\nweb2 | ok (0.0s)\n"},
 		{"not started", []push.Event{push.Finished{Node: "web1", Outcome: push.NotStarted{Why: "stopped"}}}, ""},
 		{"finished ends the line", []push.Event{out("web1", push.Stdout, "x"), push.Finished{Node: "web1", Outcome: push.Current{}}},
-			"web1      | x [no newline]\nweb1      * current in 0.0s\n"},
+			"web1      | x [no newline]\nweb1      * current\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -32,11 +32,11 @@ var kinds = [...]push.Kind{
 
 // troubles are the outcomes that are told one by one, in this order: those with output to
 // read first.
-var troubles = [...]push.Kind{push.KindFailed, push.KindUnknown, push.KindRefused, push.KindUnreachable}
+var troubles = [...]push.Kind{push.KindFailed, push.KindUnknown, push.KindRefused, push.KindUnreachable, push.KindSuperseded}
 
 func verdictOf(k push.Kind) verdict {
 	switch k {
-	case push.KindDeployed, push.KindCurrent, push.KindSuperseded:
+	case push.KindDeployed, push.KindCurrent:
 		return good
 	case push.KindNotStarted:
 		return idle

@@ -117,6 +117,7 @@ web5  * unknown: lost sight of run 01J: connection lost; push again to follow it
 web6  * unreachable: no key
 troops: the same on web7, web9
 web8  * unreachable: no route
+web3  * superseded by 9f8e7d6
 troops: 3 nodes not started: the canary failed (web10, web11, web12)
 troops: 1 node not started: interrupted (web13)
 troops: 3 nodes not finished: web14, web15, web16

@@ -141,8 +141,14 @@ func (s *selectOptions) flags() []cli.Flag {
 	}
 }
 
-// hosts reads the inventory of a commit and selects from it.
+// hosts reads the inventory of a commit and selects from it. The problems are to be told to
+// the user as warnings.
 func (s *selectOptions) hosts(ctx context.Context, repo *repository, oid string) ([]inventory.Entry, []inventory.Problem, error) {
 	sel := inventory.Selection{Roles: s.role.Value(), Hosts: s.host.Value(), Exclude: s.exclude.Value(), KnownOnly: s.knownOnly}
-	return inventory.Choose(ctx, repo.Repo, oid, sel)
+	inv, err := inventory.Read(ctx, repo.Repo, oid, inventory.Options{})
+	if err != nil && !(inventory.Unavailable(err) && sel.Literal()) {
+		return nil, nil, err
+	}
+	entries, err := inv.Select(sel) // of nothing, where the hosts are not known: the names alone
+	return entries, inv.Notes(sel), err
 }
