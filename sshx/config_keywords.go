@@ -12,7 +12,8 @@ import (
 type argKind int
 
 const (
-	oneWord argKind = iota + 1
+	oneWord   argKind = iota + 1
+	firstWord         // what follows is not looked at
 	manyWords
 	command // the rest of the line as it stands
 	flag
@@ -28,7 +29,7 @@ var keywords = map[string]argKind{
 	"hostname": oneWord, "user": oneWord, "port": portNumber, "addressfamily": oneWord, "bindaddress": oneWord,
 	"bindinterface": oneWord, "connecttimeout": duration, "connectionattempts": number,
 	"identityfile": oneWord, "certificatefile": oneWord, "identitiesonly": flag, "identityagent": oneWord,
-	"proxyjump": oneWord, "proxycommand": command, "proxyusefdpass": flag, "hostkeyalias": oneWord,
+	"proxyjump": firstWord, "proxycommand": command, "proxyusefdpass": flag, "hostkeyalias": oneWord,
 	"userknownhostsfile": manyWords, "globalknownhostsfile": manyWords, "stricthostkeychecking": strictness,
 	"hashknownhosts": flag, "revokedhostkeys": oneWord, "knownhostscommand": command,
 	"serveraliveinterval": duration, "serveralivecountmax": number, "batchmode": flag, "requiredrsasize": number,
@@ -53,7 +54,7 @@ func checkArgs(keyword string, args []string) error {
 	if len(args) == 0 || args[0] == "" {
 		return errors.New("missing argument")
 	}
-	if len(args) > 1 && kind != manyWords {
+	if len(args) > 1 && kind != manyWords && kind != firstWord {
 		return fmt.Errorf("extra argument %s at the end of the line", quote(args[1]))
 	}
 	var err error
@@ -76,7 +77,7 @@ func checkArgs(keyword string, args []string) error {
 }
 
 func parseFlag(s string) (bool, error) {
-	switch s {
+	switch strings.ToLower(s) {
 	case "yes", "true":
 		return true, nil
 	case "no", "false":
@@ -87,7 +88,7 @@ func parseFlag(s string) (bool, error) {
 
 // parseStrictness gives one of "yes", "ask", "accept-new" and "no".
 func parseStrictness(s string) (string, error) {
-	switch s {
+	switch s = strings.ToLower(s); s {
 	case "yes", "true":
 		return "yes", nil
 	case "no", "false", "off":

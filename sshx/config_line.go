@@ -30,10 +30,7 @@ func parseConfigLine(line string) (configLine, error) {
 		return configLine{}, errors.New("NUL byte")
 	}
 	line = strings.TrimRight(line, " \t\r\n\f")
-	keyword, rest, err := cutKeyword(strings.TrimLeft(line, " \t\r\n"))
-	if err != nil {
-		return configLine{}, err
-	}
+	keyword, rest := cutKeyword(strings.TrimLeft(line, " \t\r\n"))
 	if keyword == "" || keyword[0] == '#' {
 		return configLine{}, nil
 	}
@@ -41,39 +38,41 @@ func parseConfigLine(line string) (configLine, error) {
 	if l.rest == "" {
 		return l, fmt.Errorf("no argument after keyword %s", quote(l.keyword))
 	}
+	var err error
 	if l.args, err = splitArgs(l.rest); err != nil {
 		return l, err
 	}
-	l.rest = strings.TrimLeft(l.rest, " \t\r\n=")
+	l.rest = strings.TrimLeft(l.rest, " \t\r\n=") // what takes a command takes all of it
 	return l, nil
 }
 
-// cutKeyword is strdelim of misc.c for the first word of a line.
-func cutKeyword(s string) (word, rest string, err error) {
+// cutKeyword is strdelim of misc.c for the first word of a line. As there, a line whose
+// keyword has an open quote is passed over.
+func cutKeyword(s string) (word, rest string) {
 	if strings.HasPrefix(s, `"`) {
 		word, rest, ok := strings.Cut(s[1:], `"`)
 		if !ok {
-			return "", "", errQuotes
+			return "", ""
 		}
-		return word, strings.TrimLeft(rest, " \t\r\n"), nil
+		return word, strings.TrimLeft(rest, " \t\r\n")
 	}
 	if strings.HasPrefix(s, "#") {
-		return "#", "", nil
+		return "", ""
 	}
 	i := strings.IndexAny(s, " \t\r\n\"=")
 	if i < 0 {
-		return s, "", nil
+		return s, ""
 	}
 	word, rest = s[:i], s[i:]
 	if rest[0] == '"' {
-		return word, rest, nil
+		return word, rest
 	}
 	hadEquals := rest[0] == '='
 	rest = strings.TrimLeft(rest[1:], " \t\r\n")
 	if !hadEquals && strings.HasPrefix(rest, "=") {
 		rest = strings.TrimLeft(rest[1:], " \t\r\n")
 	}
-	return word, rest, nil
+	return word, rest
 }
 
 // splitArgs is argv_split of misc.c with terminate_on_comment.

@@ -68,8 +68,9 @@ func (r raw) add(keyword string, args []string) {
 			r[keyword] = append(r[keyword], args)
 		}
 	case r[keyword] != nil:
-	// Of ProxyJump and ProxyCommand the one that comes first counts.
-	case keyword == "proxyjump" && r["proxycommand"] != nil || keyword == "proxycommand" && r["proxyjump"] != nil:
+	// Of ProxyJump and ProxyCommand the one that comes first counts; `ProxyJump none` is no jump.
+	case keyword == "proxyjump" && r["proxycommand"] != nil:
+	case keyword == "proxycommand" && r["proxyjump"] != nil && !strings.EqualFold(r.first("proxyjump"), "none"):
 	default:
 		r[keyword] = [][]string{args}
 	}

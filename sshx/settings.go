@@ -97,7 +97,7 @@ func (r raw) settings(t Target, l local, expanded map[string]bool) (*settings, e
 			return nil, fmt.Errorf("%s is not supported: unset it for this host", name)
 		}
 	}
-	if r.first("proxyusefdpass") == "yes" {
+	if on, _ := parseFlag(r.first("proxyusefdpass")); on {
 		return nil, fmt.Errorf("proxyusefdpass is not supported: unset it for this host")
 	}
 	if err := r.scalars(s); err != nil {
@@ -164,7 +164,7 @@ func (r raw) name(s *settings, l local, expanded map[string]bool) error {
 // scalars types the flags, numbers and times. Their form was checked when a file was
 // read; `ssh -G` is checked here.
 func (r raw) scalars(s *settings) error {
-	s.AddressFamily, s.BindAddress = r.first("addressfamily"), r.first("bindaddress")
+	s.AddressFamily, s.BindAddress = strings.ToLower(r.first("addressfamily")), r.first("bindaddress")
 	s.Ciphers, s.MACs, s.KexAlgorithms = r.first("ciphers"), r.first("macs"), r.first("kexalgorithms")
 	s.HostKeyAlgorithms, s.PubkeyAlgorithms = r.first("hostkeyalgorithms"), r.first("pubkeyacceptedalgorithms")
 	s.CASignatureAlgorithms = r.first("casignaturealgorithms")

@@ -1,0 +1,448 @@
+package sshx
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// needs finds a program of OpenSSH. Without it the test is skipped, but in CI it fails.
+func needs(t testing.TB, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		path = filepath.Join("/usr/sbin", program)
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed", program)
+		}
+		t.Skipf("%s is not installed", program)
+	}
+	return path
+}
+
+// realLocal is the workstation as ssh itself sees it.
+func realLocal(t testing.TB) local {
+	t.Helper()
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return local{home: u.HomeDir, user: u.Username, hostname: hostname}
+}
+
+// differential are configurations that ssh and this package must read alike.
+var differential = []struct {
+	name, text string
+	hosts      []string
+}{
+	{"empty", "", []string{"web"}},
+	{"comments and blanks", "# c\n\n   # d\n\t\nUser a # e\n", nil},
+	{"equals", "User=a\nPort = 33\nHostName=\t b.example\n", nil},
+	{"quoted keyword and value", "\"User\" \"a b\"\n", nil},
+	{"single quotes", "IdentityFile '/a b/c'\n", nil},
+	{"escapes", `IdentityFile /a\ b/c\\d\"e` + "\n", nil},
+	{"glued quotes", `IdentityFile "/a b"/c'd e'` + "\n", nil},
+	{"keyword case", "uSeR a\nPORT 44\nhost *\nIDENTITIESONLY yes\n", nil},
+	{"crlf", "User a\r\nPort 45\r\nHost web\r\n  HostName x\r\n", []string{"web", "db"}},
+	{"tabs", "Host\tweb\tdb\n\tPort\t99\n", []string{"web", "db", "x"}},
+	{"first value wins", "Host web\n User a\nHost *\n User b\n Port 2\nHost web\n Port 3\n", []string{"web", "db"}},
+	{"host case", "Host WEB\n User upper\nHost web\n User lower\n", []string{"web", "WEB", "Web"}},
+	{"quoted patterns", "Host a \"b\" \"c d\"\n Port 5\n", []string{"a", "b", "c"}},
+	{"wildcards", "Host w*b\n Port 1\nHost ?b\n Port 2\nHost *.example.com !x.example.com\n Port 3\n", []string{"wb", "web", "db", "b", "a.example.com", "x.example.com"}},
+	{"negation anywhere", "Host !web *\n Port 7\nHost * !db\n User n\n", []string{"web", "db", "x"}},
+	{"only negation", "Host !web\n Port 7\n", []string{"web", "db"}},
+	{"comma is no separator", "Host web,db\n Port 8\n", []string{"web", "db"}},
+	{"match all", "Host web\n Port 3\nMatch all\n User z\nMatch ALL\n Port 4\n", []string{"web", "db"}},
+	{"identity files", "Host web\n IdentityFile ~/a\n IdentityFile %d/b_%h_%r_%p\nHost *\n IdentityFile ~/a\n IdentityFile /c_%n_%u_%%\n", []string{"web", "WEB"}},
+	{"identity none", "IdentityFile none\n", nil},
+	{"certificate files", "CertificateFile ~/a-cert.pub\nCertificateFile /b\n", nil},
+	{"host name tokens", "HostName %h.Example.COM\n", []string{"web", "WEB"}},
+	{"percent in host name", "HostName a%%b\n", nil},
+	{"unknown token", "HostName %n.example\n", nil},
+	{"trailing percent", "HostName abc%\n", nil},
+	{"known hosts", "UserKnownHostsFile ~/k1 /k2_%h_%k %d/k3\nGlobalKnownHostsFile /g1 /g2\n", []string{"web"}},
+	{"known hosts with a space", "UserKnownHostsFile \"/a b/k\" /c\n", nil},
+	{"known hosts none", "UserKnownHostsFile none\nGlobalKnownHostsFile none\n", nil},
+	{"known hosts of the environment", "UserKnownHostsFile ${SSHX_TEST_DIR}/k\nIdentityFile ${SSHX_TEST_DIR}/i\n", nil},
+	{"agent", "Host a\n IdentityAgent none\nHost b\n IdentityAgent SSH_AUTH_SOCK\nHost c\n IdentityAgent ~/sock_%h\nHost d\n IdentityAgent \"/a b\"\n", []string{"a", "b", "c", "d"}},
+	{"strictness", "Host a\n StrictHostKeyChecking yes\nHost b\n StrictHostKeyChecking no\nHost c\n StrictHostKeyChecking accept-new\nHost d\n StrictHostKeyChecking off\nHost e\n StrictHostKeyChecking ask\n", []string{"a", "b", "c", "d", "e", "f"}},
+	{"alias of keys", "HostKeyAlias Foo\n", nil},
+	{"jump", "Host a\n ProxyJump b,me@c:22\nHost d\n ProxyJump none\n ProxyCommand nc %h\nHost e\n ProxyCommand nc %h %p\n ProxyJump b\n", []string{"a", "d", "e"}},
+	{"proxy command", "ProxyCommand = nc -X 5 '%h' \"%p\" %r # no comment\n", []string{"web"}},
+	{"proxy command none", "Host web\n ProxyCommand none\nHost *\n ProxyCommand nc %h %p\n", []string{"web", "db"}},
+	{"times", "Host a\n ConnectTimeout 1m30\n ServerAliveInterval 2h\n ServerAliveCountMax 9\nHost b\n ConnectTimeout none\nHost c\n ConnectTimeout 5s\n", []string{"a", "b", "c", "d"}},
+	{"flags", "IdentitiesOnly yes\nHashKnownHosts false\nAddressFamily inet6\nBindAddress 127.0.0.2\nConnectionAttempts 3\nRequiredRSASize 3072\n", nil},
+	{"jump none and more", "Host a\n ProxyJump none\nHost b\n ProxyCommand none\nHost *\n ProxyJump j\nHost *\n ProxyCommand x\n", []string{"a", "b", "c"}},
+	{"jump with a second word", "ProxyJump b c # d\n", nil},
+	{"address family case", "AddressFamily INET\n", nil},
+	{"hexadecimal number", "ServerAliveCountMax 0x9\n", nil},
+	{"revoked keys", "RevokedHostKeys ~/r\n", nil},
+	{"ignored keywords", "ForwardAgent yes\nLocalForward 1 a:2\nSendEnv LANG LC_*\nControlPath ~/x_%C\nCompression yes\nLogLevel QUIET\nRemoteCommand ls \"a\n", nil},
+	{"ignored keywords, good quotes", "ForwardAgent yes\nLocalForward 1 a:2\nRemoteCommand ls \"a\"\nUser u\n", nil},
+	{"ignore unknown", "IgnoreUnknown UseFoo,x*\nUseFoo yes\nXyz 3\nUser a\n", nil},
+	{"unknown keyword", "Host other\nFooBar yes\n", nil},
+	{"no argument", "Host other\nPort\n", nil},
+	{"empty argument", "User \"\"\n", nil},
+	{"extra argument", "Host other\nPort 22 33\n", nil},
+	{"bad port", "Host other\nPort abc\n", nil},
+	{"port zero", "Port 0\n", nil},
+	{"port too large", "Port 65536\n", nil},
+	{"bad flag", "IdentitiesOnly maybe\n", nil},
+	{"flag case", "IdentitiesOnly YES\n", nil},
+	{"bad strictness", "StrictHostKeyChecking sometimes\n", nil},
+	{"bad time", "ConnectTimeout 5x\n", nil},
+	{"open quote", "User \"a\n", nil},
+	{"open quote of a keyword", "\"User a\n", nil},
+	{"empty pattern", "Host \"\" a\n", nil},
+	{"no pattern", "Host\n", nil},
+	{"hash inside a word", "User a#b\n", nil},
+	{"form feed at the end", "User a\f\n", nil},
+	{"double equals", "User == a\n", nil},
+	{"bad host name", "HostName a;b\n", nil},
+	{"host name with a space", "HostName \"a b\"\n", nil},
+}
+
+// comparable drops what ssh prints as a default, and what a comparison is not about.
+func normal(s *settings) settings {
+	n := *s
+	if n.AliveCount == 0 {
+		n.AliveCount = 3
+	}
+	if n.ConnectionAttempts == 0 {
+		n.ConnectionAttempts = 1
+	}
+	if n.RequiredRSASize == 0 {
+		n.RequiredRSASize = minRSABits
+	}
+	if n.AddressFamily == "" {
+		n.AddressFamily = "any"
+	}
+	n.HostKeyAlias = strings.ToLower(n.HostKeyAlias)
+	n.Ciphers, n.MACs, n.KexAlgorithms, n.HostKeyAlgorithms, n.PubkeyAlgorithms, n.CASignatureAlgorithms = "", "", "", "", "", ""
+	n.IdentityFiles = slices.DeleteFunc(slices.Clone(n.IdentityFiles), func(p string) bool { // of older versions' defaults
+		return strings.HasSuffix(p, "/.ssh/id_xmss") || strings.HasSuffix(p, "/.ssh/id_dsa")
+	})
+	return n
+}
+
+// compare resolves hosts by both ways and reports differences, also of refusal.
+func compare(t *testing.T, text string, hosts []string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	writeFile(t, file, text)
+	l := realLocal(t)
+	oracle := &resolver{local: l, ssh: needs(t, "ssh"), sshArgs: []string{"-F", file}, cfg: &config{}}
+	cfg, loadErr := loadConfig(l.home, []configSource{{path: file, user: true}})
+	for _, host := range hosts {
+		target := Target{Name: host}
+		answer, askErr := oracle.run(t.Context(), target)
+		var want, got *settings
+		var wantErr, gotErr error = askErr, loadErr
+		if wantErr == nil {
+			want, wantErr = answer.settings(target, l, map[string]bool{"hostname": true, "identityagent": true, "userknownhostsfile": true})
+		}
+		if gotErr == nil && cfg.needSSH != "" {
+			continue // ssh itself will be asked
+		}
+		if gotErr == nil {
+			got, gotErr = cfg.lookup(host).settings(target, l, nil)
+		}
+		if (wantErr != nil) != (gotErr != nil) {
+			t.Errorf("host %s: error %v, of ssh %v\n%s", host, gotErr, wantErr, text)
+			continue
+		}
+		if wantErr == nil && !reflect.DeepEqual(normal(got), normal(want)) {
+			t.Errorf("host %s:\n got %+v\nwant %+v\n%s", host, normal(got), normal(want), text)
+		}
+	}
+}
+
+func TestConfigIsReadAsSSHReadsIt(t *testing.T) {
+	t.Setenv("SSHX_TEST_DIR", "/x/y")
+	for _, tt := range differential {
+		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
+			hosts := tt.hosts
+			if hosts == nil {
+				hosts = []string{"web"}
+			}
+			compare(t, tt.text, hosts)
+		})
+	}
+}
+
+// TestGeneratedConfigs compares random files of plain constructs; the seed is fixed.
+func TestGeneratedConfigs(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pick := func(from ...string) string { return from[r.IntN(len(from))] }
+	for range 60 {
+		var b strings.Builder
+		for range 1 + r.IntN(10) {
+			switch r.IntN(4) {
+			case 0:
+				fmt.Fprintf(&b, "Host %s\n", strings.Join([]string{pick("web", "db", "w*", "*", "?b"), pick("!web", "db", "x1", "\"web\"")}, pick(" ", "\t", "  ")))
+			case 1:
+				fmt.Fprintf(&b, "%s%s%s\n", pick("User", "user", " USER"), pick(" ", "=", " = "), pick("a", "b", "'c'", `"d e"`))
+			case 2:
+				fmt.Fprintf(&b, "\t%s\n", pick("Port 1", "Port=2 # x", "HostName %h.ex", "HostName ABC", "ProxyJump j", "ProxyCommand c %h", "HostKeyAlias K"))
+			default:
+				fmt.Fprintf(&b, "%s\n", pick("IdentityFile ~/a", "IdentityFile b", "IdentitiesOnly yes", "Match all", "ConnectTimeout 1m", "StrictHostKeyChecking no", "UserKnownHostsFile a b"))
+			}
+		}
+		compare(t, b.String(), []string{"web", "db"})
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "sub", "a.conf"), "User fromA\nHost web\n Port 10\n")
+	writeFile(t, filepath.Join(dir, "sub", "b.conf"), "Host *\n IdentityFile /b\n")
+	writeFile(t, filepath.Join(dir, "loop"), "Include "+filepath.Join(dir, "loop")+"\n")
+	writeFile(t, filepath.Join(dir, "open"), "User x\n")
+	if err := os.Chmod(filepath.Join(dir, "open"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"Include %s/sub/*.conf\nUser late\n",
+		"Host web\n Include %[1]s/sub/*.conf\n HostName inner\nHost *\n Port 20\n",
+		"Host db\n Include %[1]s/sub/a.conf %[1]s/sub/b.conf\n User d\n",
+		"Include %s/nothing/*\nUser u\n",
+		"Include %s/missing\nUser u\n",
+		"Include %s/loop\n",
+		"Include %s/open\n",
+		"Host web\nInclude \"%s/sub/a.conf\"\n Port 11\n",
+	} {
+		compare(t, fmt.Sprintf(text, dir), []string{"web", "db"})
+	}
+}
+
+func TestWhatOnlySSHCanDecide(t *testing.T) {
+	for _, text := range []string{
+		"Match host web\n User m\n", "Match user bob exec true\n User m\n", "Match final all\n User m\n", "Match !host web\n User m\n",
+		"CanonicalizeHostname yes\nUser m\n", "Match host web\n HostName 10.0.0.1\n IdentityFile ~/%h\nHost *\n User u\n",
+	} {
+		file := filepath.Join(t.TempDir(), "config")
+		writeFile(t, file, text)
+		needs(t, "ssh")
+		r, err := newResolver(file, realLocal(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.ssh == "" {
+			t.Errorf("evaluated here: %q", text)
+		}
+		s, err := r.resolve(t.Context(), Target{Name: "web"})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if strings.HasPrefix(text, "Match host web\n User") && s.User != "m" {
+			t.Errorf("%q: user %q", text, s.User)
+		}
+		if s.HostName == "10.0.0.1" && s.IdentityFiles[0] != filepath.Join(r.local.home, "10.0.0.1") {
+			t.Errorf("identity files %q", s.IdentityFiles)
+		}
+	}
+}
+
+func TestSSHGAnswers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config")
+	writeFile(t, file, "Match user bob\n Port 1234\nMatch originalhost web\n Hostname web.example\nMatch all\n FooBar yes\n")
+	needs(t, "ssh")
+	r, err := newResolver(file, realLocal(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.resolve(t.Context(), Target{Name: "web"})
+	if err == nil || !strings.Contains(err.Error(), "line 6: Bad configuration option: foobar") {
+		t.Errorf("a keyword that ssh does not know: %v", err)
+	}
+	writeFile(t, file, "Match user bob\n Port 1234\nMatch originalhost web\n Hostname web.example\n")
+	if r, err = newResolver(file, realLocal(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time from the cache
+		s, err := r.resolve(t.Context(), Target{Name: "web", User: "bob"})
+		if err != nil || s.Port != 1234 || s.HostName != "web.example" || s.User != "bob" {
+			t.Errorf("got %+v, %v", s, err)
+		}
+	}
+	if len(r.outs) != 1 {
+		t.Errorf("%d answers are cached", len(r.outs))
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := newResolver(file, realLocal(t)); err == nil || !strings.Contains(err.Error(), "install openssh-client") {
+		t.Errorf("without ssh: %v", err)
+	}
+}
+
+func TestConfigErrorsNameFileAndLine(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config")
+	for text, want := range map[string]string{
+		"User a\n\nPort abc\n":       `config:3: "port": bad value "abc"`,
+		"User \"a\n":                 "config:1: invalid quotes",
+		"Include ~nobody-such/x\n":   "config:1: no home directory",
+		"Host a\nPort 1 2\n":         `config:2: "port": extra argument "2"`,
+		"ConnectTimeout \x1b[31m\n":  `bad value "\x1b[31m"`,
+		"UserKnownHostsFile \"\"\n":  "missing argument",
+		"User a\x00b\n":              "config:1: NUL byte",
+		strings.Repeat("a", 1<<17):   "longer than",
+		"Include " + file + "\n":     "too many recursive includes",
+		"Host *\n  Host\n":           `no argument after keyword "host"`,
+		"IgnoreUnknown Foo\nFoo\n":   "no argument",
+		"Ciphers a b\n":              "extra argument",
+		"Include [\n":                "bad Include path",
+		"ServerAliveCountMax -1\n":   "bad value",
+		"ServerAliveInterval 99w9w9": "",
+	} {
+		writeFile(t, file, text)
+		_, err := loadConfig(dir, []configSource{{path: file, user: true}})
+		if want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+			continue
+		}
+		var ce *ConfigError
+		if !errors.As(err, &ce) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%.40q: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := New(Options{ConfigFile: filepath.Join(dir, "missing")}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("missing -F file: %v", err)
+	}
+	if _, err := New(Options{ConfigFile: dir}); err == nil {
+		t.Error("a directory as -F file is no error")
+	}
+}
+
+func TestOwnConfigMustNotBeWritableByOthers(t *testing.T) {
+	home := t.TempDir()
+	file := filepath.Join(home, ".ssh", "config")
+	writeFile(t, file, "User a\n")
+	if err := os.Chmod(file, 0o664); err != nil {
+		t.Fatal(err)
+	}
+	_, err := New(Options{Home: home})
+	if err == nil || !strings.Contains(err.Error(), "chmod 0644") {
+		t.Errorf("got %v", err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := New(Options{Home: home, User: "local"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.config.resolve(t.Context(), Target{Name: "web"})
+	if err != nil || s.User != "a" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+	none, err := New(Options{Home: home, User: "local", ConfigFile: "none"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer none.Close()
+	if s, err = none.config.resolve(t.Context(), Target{Name: "web"}); err != nil || s.User != "local" {
+		t.Errorf("none: got %+v, %v", s, err)
+	}
+}
+
+func TestUnsupportedOptionsAreNotPassedOver(t *testing.T) {
+	for _, text := range []string{"KnownHostsCommand /bin/x %H", "BindInterface eth0", "ProxyUseFdpass yes\nProxyCommand x"} {
+		file := filepath.Join(t.TempDir(), "config")
+		writeFile(t, file, text+"\n")
+		cfg, err := loadConfig("/", []configSource{{path: file, user: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cfg.lookup("web").settings(Target{Name: "web"}, local{user: "u"}, nil); err == nil || !strings.Contains(err.Error(), "not supported") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestParseDuration(t *testing.T) {
+	for in, want := range map[string]time.Duration{"0": 0, "90": 90 * time.Second, "1m30": 90 * time.Second, "1M30S": 90 * time.Second, "2h": 2 * time.Hour, "1w1d": 8 * 24 * time.Hour, "none": 0} {
+		if got, err := parseDuration(in); err != nil || got != want {
+			t.Errorf("%q: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "x", "5x", "-1", "1 m", "99999999999999999999", "m", "2147483647w2147483647w"} {
+		if got, err := parseDuration(in); err == nil {
+			t.Errorf("%q: %v", in, got)
+		}
+	}
+}
+
+func FuzzConfigLine(f *testing.F) {
+	for _, tt := range differential {
+		for line := range strings.Lines(tt.text) {
+			f.Add(line)
+		}
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		l, err := parseConfigLine(line)
+		if err != nil {
+			return
+		}
+		if l.keyword == "" && (len(l.args) > 0 || l.rest != "") {
+			t.Errorf("%q: arguments without keyword: %+v", line, l)
+		}
+		if l.keyword != strings.ToLower(l.keyword) || strings.ContainsAny(l.keyword, " \t\r\n") && !strings.Contains(line, `"`) {
+			t.Errorf("%q: keyword %q", line, l.keyword)
+		}
+		for _, a := range l.args {
+			if len(a) > len(line) {
+				t.Errorf("%q: argument %q longer than the line", line, a)
+			}
+		}
+	})
+}
+
+func FuzzSSHG(f *testing.F) {
+	f.Add("user a\nport 22\nidentityfile ~/x\nuserknownhostsfile /a b/c /d\n")
+	f.Fuzz(func(t *testing.T, out string) {
+		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"}, map[string]bool{"hostname": true})
+		if err == nil && (!validHost(s.HostName) || !validUser(s.User) || s.Port < 1 || s.Port > 65535) {
+			t.Errorf("%q: %+v", out, s)
+		}
+	})
+}
+
+func BenchmarkResolve5000Blocks(b *testing.B) {
+	var text strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&text, "Host node%d\n HostName 10.0.%d.%d\n User deploy\n IdentityFile ~/.ssh/fleet\n", i, i/250, i%250)
+	}
+	text.WriteString("Host *.example.com\n ProxyJump bastion\nHost *\n ServerAliveInterval 5\n UserKnownHostsFile ~/.ssh/fleet_hosts\n")
+	file := filepath.Join(b.TempDir(), "config")
+	writeFile(b, file, text.String())
+	r, err := newResolver(file, local{home: "/home/u", user: "u", hostname: "h"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := r.resolve(b.Context(), Target{Name: fmt.Sprintf("node%d", i%5000)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,285 @@
+package sshx
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// keyText is a key as known_hosts holds it: type and base64.
+func keyText(k ssh.PublicKey) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))
+}
+
+// hashed is a hashed name with a fixed salt.
+func hashed(name string) string {
+	salt := bytes.Repeat([]byte{7}, sha1.Size)
+	enc := base64.StdEncoding
+	return "|1|" + enc.EncodeToString(salt) + "|" + enc.EncodeToString(hashName(name, salt))
+}
+
+// loadText indexes a known_hosts file of the given text.
+func loadText(t testing.TB, text string) []*knownFile {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	writeFile(t, path, text)
+	f, err := loadKnownFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []*knownFile{f}
+}
+
+func TestJudge(t *testing.T) {
+	a, b := newKey(t).PublicKey(), newKey(t).PublicKey()
+	A, B := keyText(a), keyText(b)
+	ok, unknown, changed, revoked := HostKeyKind(""), KeyUnknown, KeyChanged, KeyRevoked
+	for _, tt := range []struct {
+		name, text, host string
+		want             HostKeyKind
+		line             int
+	}{
+		{"empty file", "", "web", unknown, 0},
+		{"plain", "web " + A + "\n", "web", ok, 1},
+		{"other host", "web " + A + "\n", "db", unknown, 0},
+		{"other key", "web " + B + "\n", "web", changed, 1},
+		{"two keys", "web " + B + "\nweb " + A + "\n", "web", ok, 2},
+		{"no final newline", "web " + A, "web", ok, 1},
+		{"crlf", "web " + A + "\r\n", "web", ok, 1},
+		{"comment after the key", "web " + A + " me@here # x\n", "web", ok, 1},
+		{"leading space and tabs", " \tweb\t " + strings.Replace(A, " ", "\t", 1) + "\n", "web", ok, 1},
+		{"list of names", "db,web,10.0.0.1 " + A + "\n", "web", ok, 1},
+		{"names in upper case", "WEB " + A + "\n", "web", ok, 1},
+		{"wildcard", "w* " + A + "\n", "web", ok, 1},
+		{"wildcard stands for nothing", "web* " + A + "\n", "web", ok, 1},
+		{"question mark", "we? " + A + "\n", "web", ok, 1},
+		{"question mark is one byte", "web? " + A + "\n", "web", unknown, 0},
+		{"negation", "*,!web " + A + "\n", "web", unknown, 0},
+		{"negation first", "!web,* " + A + "\n", "web", unknown, 0},
+		{"negation of a pattern", "*,!web* " + A + "\n", "web", unknown, 0},
+		{"negation of others", "*,!db " + A + "\n", "web", ok, 1},
+		{"port", "[web]:2222 " + A + "\n", "[web]:2222", ok, 1},
+		{"brackets are no pattern", "[web]:2222 " + A + "\n", "w", unknown, 0},
+		{"other port", "[web]:2222 " + A + "\n", "[web]:22", unknown, 0},
+		{"pattern with port", "[*.example]:* " + A + "\n", "[a.example]:99", ok, 1},
+		{"hashed", hashed("web") + " " + A + "\n", "web", ok, 1},
+		{"hashed with port", hashed("[web]:2222") + " " + A + "\n", "[web]:2222", ok, 1},
+		{"hashed, other key", hashed("web") + " " + B + "\n", "web", changed, 1},
+		{"hashed, other host", hashed("db") + " " + A + "\n", "web", unknown, 0},
+		{"hashed other, plain right", hashed("web") + " " + B + "\nweb " + A + "\n", "web", ok, 2},
+		{"damaged hash", "|1|x|y " + A + "\nweb " + A + "\n", "web", ok, 2},
+		{"damaged key", "web ssh-ed25519 AAAA\nweb " + A + "\n", "web", ok, 2},
+		{"no base64", "web ssh-ed25519 ????\n", "web", unknown, 0},
+		{"type is not the key's", "web ssh-rsa " + strings.Fields(A)[1] + "\n", "web", unknown, 0},
+		{"no key", "web\nweb ssh-ed25519\n", "web", unknown, 0},
+		{"comment line", "# web " + A + "\n", "web", unknown, 0},
+		{"ssh1 key", "web 1024 35 1234567890\nweb " + A + "\n", "web", ok, 2},
+		{"binary rubbish", "\x00\xff\xfe\nweb " + A + "\n", "web", ok, 2},
+		{"revoked", "@revoked web " + A + "\n", "web", revoked, 1},
+		{"revoked wins", "web " + A + "\n@revoked * " + A + "\n", "web", revoked, 2},
+		{"revoked hashed", "web " + A + "\n@revoked " + hashed("web") + " " + A + "\n", "web", revoked, 2},
+		{"revoked elsewhere", "@revoked db " + A + "\nweb " + A + "\n", "web", ok, 2},
+		{"other key revoked", "@revoked * " + B + "\nweb " + A + "\n", "web", ok, 2},
+		{"revoked is no plain key", "@revoked * " + B + "\n", "web", unknown, 0},
+		{"authority is no plain key", "@cert-authority * " + A + "\n", "web", unknown, 0},
+		{"authority with another key is no change", "@cert-authority * " + B + "\n", "web", unknown, 0},
+		{"unknown marker", "@foo web " + A + "\n", "web", unknown, 0},
+		{"two markers", "@revoked @cert-authority web " + A + "\n", "web", unknown, 0},
+	} {
+		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
+			files := loadText(t, tt.text)
+			v := judge(files, tt.host, a)
+			if v.kind != tt.want || v.by.line != tt.line {
+				t.Errorf("got %q by line %d, want %q by %d", v.kind, v.by.line, tt.want, tt.line)
+			}
+			likeKeygen(t, files[0].path, tt.host, A, v)
+		})
+	}
+}
+
+// likeKeygen compares a verdict with the lines that `ssh-keygen -F` finds.
+func likeKeygen(t *testing.T, path, host, key string, v verdict) {
+	t.Helper()
+	out, _ := exec.Command(needs(t, "ssh-keygen"), "-F", host, "-f", path).Output()
+	kind, encoded, _ := strings.Cut(key, " ")
+	has := false
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if line[0] != '#' && len(f) >= 3 && f[0][0] != '@' {
+			has = has || f[1] == kind && f[2] == encoded
+		}
+	}
+	if v.kind != KeyRevoked && has != (v.kind == "") {
+		t.Errorf("verdict %q, but ssh-keygen -F finds:\n%s", v.kind, out)
+	}
+}
+
+func TestSeveralFiles(t *testing.T) {
+	a, b := newKey(t).PublicKey(), newKey(t).PublicKey()
+	first, second := loadText(t, "web "+keyText(b)+"\n"), loadText(t, "web "+keyText(a)+"\n")
+	if v := judge(append(first, second...), "web", a); v.kind != "" || v.by.file != second[0].path {
+		t.Errorf("got %+v", v)
+	}
+	missing, err := loadKnownFile(filepath.Join(t.TempDir(), "none"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := judge([]*knownFile{missing, first[0]}, "web", a); v.kind != KeyChanged || v.by.file != first[0].path {
+		t.Errorf("got %+v", v)
+	}
+	if _, err := loadKnownFile(t.TempDir()); err == nil {
+		t.Error("a directory was read")
+	}
+}
+
+func TestKnownKinds(t *testing.T) {
+	a := newKey(t).PublicKey()
+	files := loadText(t, "web "+keyText(a)+"\n@cert-authority *.ca "+keyText(a)+"\n"+hashed("hid")+" "+keyText(a)+"\n@revoked rev "+keyText(a)+"\n")
+	for host, want := range map[string]string{"web": "ed25519", "x.ca": "ca", "hid": "ed25519", "rev": "", "other": ""} {
+		kinds, ca, guessed := knownKinds(files, host, false)
+		got := ""
+		if kinds[ssh.KeyAlgoED25519] {
+			got = "ed25519"
+		}
+		if ca {
+			got += "ca"
+		}
+		if got != want || guessed {
+			t.Errorf("%s: %q, guessed %v", host, got, guessed)
+		}
+	}
+}
+
+func TestAppendKnown(t *testing.T) {
+	a, b := newKey(t).PublicKey(), newKey(t).PublicKey()
+	path := filepath.Join(t.TempDir(), "new", "known_hosts")
+	add := func(name string, key ssh.PublicKey, hash bool) verdict {
+		t.Helper()
+		v, err := appendKnown(path, name, key, hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	add("web", a, false)
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	if st, err := os.Stat(filepath.Dir(path)); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	add("web", a, false) // is there: nothing is written
+	if v := add("web", b, false); v.kind != KeyChanged || v.by.line != 1 {
+		t.Errorf("another process was first: %+v", v)
+	}
+	writeFile(t, path, "web "+keyText(a)) // no line feed at the end
+	add("[db]:2222", b, true)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	if len(lines) != 3 || lines[0] != "web "+keyText(a) || !strings.HasPrefix(lines[1], "|1|") || lines[2] != "" {
+		t.Errorf("file:\n%s", text)
+	}
+	if out, err := exec.Command(needs(t, "ssh-keygen"), "-F", "[db]:2222", "-f", path).CombinedOutput(); err != nil {
+		t.Errorf("ssh-keygen -F: %v\n%s", err, out)
+	}
+	if _, err := appendKnown(filepath.Join(path, "x"), "web", a, false); err == nil {
+		t.Error("no error where the file cannot be made")
+	}
+}
+
+func TestAppendFromManyAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	var wg sync.WaitGroup
+	for i := range 50 {
+		key := newKey(t).PublicKey()
+		wg.Go(func() {
+			if _, err := appendKnown(path, fmt.Sprintf("node%d", i/2), key, false); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	f, err := loadKnownFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.lines) != 25 {
+		t.Errorf("%d lines, want one a host: of two keys the first stays", len(f.lines))
+	}
+}
+
+func FuzzKnownLine(f *testing.F) {
+	key := keyText(newKey(f).PublicKey())
+	for _, line := range []string{"web " + key, "@revoked *,!a " + key, hashed("web") + " " + key + " c", "[a]:22 " + key, "@x y z", "|1|a|b c d", "# c", ""} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		k, err := parseKnownLine(line)
+		if err != nil {
+			return
+		}
+		if (k.names == nil) == (k.salt == nil) {
+			t.Errorf("%q: neither or both of names and hash: %+v", line, k)
+		}
+		if parsed, err := ssh.ParsePublicKey([]byte(k.blob)); err != nil || parsed.Type() != k.kind {
+			t.Errorf("%q: key %v", line, err)
+		}
+		k.matches("web")
+	})
+}
+
+func FuzzMatchPattern(f *testing.F) {
+	f.Add("web", "w*b?")
+	f.Fuzz(func(t *testing.T, s, pattern string) {
+		if isLiteral(pattern) && matchPattern(s, pattern) != (s == pattern) {
+			t.Errorf("%q does not match like itself", pattern)
+		}
+		if !matchPattern(s, "*") || matchPattern(s, pattern) && !matchPattern(s+"x", pattern+"?") {
+			t.Errorf("%q, %q", s, pattern)
+		}
+	})
+}
+
+// bigFile is a known_hosts file of n hashed lines and the key of one of them.
+func bigFile(b testing.TB, n int) ([]*knownFile, ssh.PublicKey, string) {
+	b.Helper()
+	var text strings.Builder
+	var last ssh.PublicKey
+	for i := range n {
+		last = newKey(b).PublicKey()
+		text.WriteString(formatKnownLine(fmt.Sprintf("node%d", i), bytes.Repeat([]byte{byte(i), byte(i >> 8)}, sha1.Size/2), last))
+	}
+	return loadText(b, text.String()), last, fmt.Sprintf("node%d", n-1)
+}
+
+func BenchmarkKnownHosts10000Hashed(b *testing.B) {
+	files, key, name := bigFile(b, 10000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := judge(files, name, key); v.kind != "" {
+			b.Fatal(v)
+		}
+		knownKinds(files, name, false)
+	}
+}
+
+func BenchmarkKnownHosts10000HashedMiss(b *testing.B) {
+	files, key, _ := bigFile(b, 10000)
+	for b.Loop() {
+		if v := judge(files, "other", key); v.kind != KeyUnknown {
+			b.Fatal(v)
+		}
+	}
+}
