@@ -139,7 +139,7 @@ func (h *hook) pushRun(ctx context.Context, c command, id string) verdict {
 		return no(c, "this node has no branch to deploy yet: name it with the push option %srefs/heads/...", wire.OptionBranch)
 	}
 	if _, err := h.start(ctx, c, id); err != nil {
-		return no(c, "%v", err)
+		return no(c, "%v", plainError(err))
 	}
 	return verdict{Ref: c.Ref}
 }
@@ -153,7 +153,7 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 	if !c.creates() {
 		forward, err := h.l.isAncestor(ctx, c.Old, c.New)
 		if err != nil {
-			return no(c, "%v", err)
+			return no(c, "%v", plainError(err))
 		}
 		if !forward {
 			return no(c, "not a fast-forward of what is deployed, %s: merge that first", short(c.Old))
@@ -161,7 +161,7 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 	}
 	id, err := h.start(ctx, c, ulid.Make().String())
 	if err != nil {
-		return no(c, "%v", err)
+		return no(c, "%v", plainError(err))
 	}
 	r, err := h.client.follow(ctx, h.l, id)
 	if err != nil {
@@ -256,7 +256,11 @@ func (l Layout) startCommand() ([]string, error) {
 	return []string{"sudo", "-n", exe, "node", "start"}, nil
 }
 
-// plainError leaves the package's name out of an error that a pusher reads behind "troops:".
+// plainError leaves the package's name out of an error that is read behind "troops:".
 func plainError(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "nodeside: "))
+	text := err.Error()
+	for _, room := range []string{"nodeside: ", "deployment: ", "runlog: "} {
+		text = strings.TrimPrefix(text, room)
+	}
+	return errors.New(text)
 }

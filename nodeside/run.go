@@ -250,17 +250,26 @@ func (r *run) finish(err error) error {
 		r.rec = rec
 	}
 	if err != nil {
-		r.rec.State, r.rec.Error = wire.Failed, err.Error()
-		var exit *deployment.ExitError
-		if errors.As(err, &exit) {
-			r.rec.ExitCode, r.rec.Signal = exit.Code, exit.Signal
-		}
+		r.fail(err)
 	}
 	r.rec.Ended = time.Now()
 	if r.log != nil {
 		r.rec.LogBytes, r.rec.LogError = r.log.Close()
 	}
 	return r.dir.SetRecord(r.rec)
+}
+
+// fail records why the run failed. Of a deployment that exited, its code says all.
+func (r *run) fail(err error) {
+	r.rec.State, r.rec.Error = wire.Failed, plainError(err).Error()
+	var exit *deployment.ExitError
+	if !errors.As(err, &exit) || r.rec.Signal != "" {
+		return
+	}
+	r.rec.ExitCode, r.rec.Signal, r.rec.Error = exit.Code, exit.Signal, exit.Error()
+	if r.rec.Phase == "deploy" && exit.Signal == "" {
+		r.rec.Error = ""
+	}
 }
 
 // short is an object name as people read it.
