@@ -85,17 +85,17 @@ func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch
 
 // sendOnce returns the end of what the node's git and hooks said, too.
 func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, branch string, thin bool) (string, error) {
-	var haves []gitwire.OID
-	if thin {
-		haves = s.haves()
+	flags, haves := packs.FlagsOf(s.adv), packs.HavesOf(s.adv)
+	if !thin {
+		flags.NoThin, haves = true, nil
 	}
-	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, packs.Flags{NoThin: !thin || s.adv.Caps.Has("no-thin")})
+	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, flags)
 	if err != nil {
 		return "", &gitwire.PackError{Err: err}
 	}
 	up := &upload{ReadCloser: pack, timer: time.AfterFunc(UploadStall, func() { s.ch.Close() })}
 	defer up.timer.Stop()
-	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Pack: up, Agent: "troops"}
+	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Shallow: n.store.Shallow(), Pack: up, Agent: "troops"}
 	if s.adv.Caps.Has("push-options") {
 		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
 	}
@@ -109,15 +109,6 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, br
 }
 
 func (n *node) isRun(cmd gitwire.Command) bool { return strings.HasPrefix(cmd.Ref, wire.RunRefPrefix) }
-
-// haves are the objects that the node is known to have.
-func (s *session) haves() []gitwire.OID {
-	oids := append([]gitwire.OID(nil), s.adv.Have...)
-	for _, r := range s.adv.Refs {
-		oids = append(oids, r.OID)
-	}
-	return oids
-}
 
 // band shows what the node's git and hooks print and keeps the end of it.
 type band struct {
