@@ -57,6 +57,9 @@ func findPython(ctx context.Context, env []string) (interpreter, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
+		if stopped := context.Cause(ctx); stopped != nil {
+			err = stopped
+		}
 		return py, fmt.Errorf("deployment: asking %s for its version: %w: %s", file, err, lastLine(stderr.Bytes()))
 	}
 	if err := json.Unmarshal(out, &py); err != nil || py.Executable == "" {

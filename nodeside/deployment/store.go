@@ -55,17 +55,15 @@ func (st store) locked(f func() error) error {
 	return f()
 }
 
-// reuse returns the virtualenv of key, if there is one and it looks whole.
+// reuse returns the virtualenv of key, if there is one and it looks whole. The link
+// to one that does not is removed.
 func (st store) reuse(key string) (venv string, ok bool) {
 	err := st.locked(func() error {
-		target, err := os.Readlink(filepath.Join(st.dir, key))
+		target := st.target(key)
 		m := venvName.FindStringSubmatch(target)
-		if err != nil || m == nil || m[1] != key {
-			return fs.ErrNotExist
-		}
 		venv = filepath.Join(st.dir, target)
-		if !whole(venv) {
-			return fs.ErrNotExist
+		if m == nil || m[1] != key || !whole(venv) {
+			return cmp.Or(os.Remove(filepath.Join(st.dir, key)), fs.ErrNotExist)
 		}
 		now := time.Now()
 		return os.Chtimes(filepath.Join(venv, venvLock), now, now)
@@ -166,6 +164,7 @@ func (st store) prune(again string) error {
 	return errors.Join(err, st.unlinkDangling(entries))
 }
 
+// target is where the link of key leads, empty where there is none.
 func (st store) target(key string) string {
 	target, err := os.Readlink(filepath.Join(st.dir, key))
 	if err != nil {

@@ -92,31 +92,23 @@ func venvKey(py interpreter, req requirements, run string) string {
 }
 
 // make builds a virtualenv aside and publishes it when it is whole.
-func (s Spec) make(ctx context.Context, st store, key string, py interpreter, req requirements) (venv string, err error) {
+func (s Spec) make(ctx context.Context, st store, key string, py interpreter, req requirements) (string, error) {
 	s.note("virtualenv: making one with Python %s", py.Version)
 	venv, release, err := st.begin(key, s.Run)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(venv))
-		}
-	}()
 	if err := s.fill(ctx, venv, py, req); err != nil {
-		return "", err
-	}
-	if err := syncTree(venv); err != nil {
-		return "", fmt.Errorf("deployment: writing the virtualenv: %w", err)
+		return "", errors.Join(err, os.RemoveAll(venv))
 	}
 	if err := st.publish(key, venv); err != nil {
-		return "", err
+		return "", errors.Join(err, os.RemoveAll(venv))
 	}
 	return venv, nil
 }
 
-// fill makes the virtualenv in the directory venv, which exists.
+// fill makes the virtualenv in the directory venv, which exists, down to the disk.
 func (s Spec) fill(ctx context.Context, venv string, py interpreter, req requirements) error {
 	args := []string{"-I", "-", venv}
 	if py.Ensurepip {
@@ -136,10 +128,15 @@ func (s Spec) fill(ctx context.Context, venv string, py interpreter, req require
 	if err := python.Install(site); err != nil {
 		return fmt.Errorf("deployment: %w", err)
 	}
-	if !req.any {
-		return nil
+	if req.any {
+		if err := s.pip(ctx, venv, req); err != nil {
+			return err
+		}
 	}
-	return s.pip(ctx, venv, req)
+	if err := syncTree(venv); err != nil {
+		return fmt.Errorf("deployment: writing the virtualenv: %w", err)
+	}
+	return nil
 }
 
 // pip installs requirements.txt. -I keeps modules of the checkout from taking the

@@ -1,0 +1,367 @@
+package deployment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// scripts is a virtualenv without requirements, shared by tests of what deploy.py does.
+// It returns a node for one deploy.py with that virtualenv.
+func scripts(t *testing.T) func(t *testing.T, deploy string) (*node, string) {
+	t.Helper()
+	first := newNode(t, map[string]string{"deploy.py": ""})
+	venv := first.venv()
+	return func(t *testing.T, deploy string) (*node, string) {
+		t.Helper()
+		return newNode(t, map[string]string{"deploy.py": deploy}), venv
+	}
+}
+
+func TestDeployEnds(t *testing.T) {
+	t.Parallel()
+	script := scripts(t)
+	for _, test := range []struct {
+		deploy string
+		want   *ExitError
+		text   string
+	}{
+		{"", nil, ""},
+		{"raise SystemExit", nil, ""},
+		{"import sys; sys.exit(7)", &ExitError{Command: "deploy.py", Code: 7}, "deploy.py exited 7"},
+		{"import sys; sys.exit(255)", &ExitError{Command: "deploy.py", Code: 255}, "deploy.py exited 255"},
+		{"import sys; sys.exit('text')", &ExitError{Command: "deploy.py", Code: 1}, "deploy.py exited 1"},
+		{"1 // 0", &ExitError{Command: "deploy.py", Code: 1}, "deploy.py exited 1"},
+		{"syntax error", &ExitError{Command: "deploy.py", Code: 1}, "deploy.py exited 1"},
+		{"import os; os.kill(os.getpid(), 9)", &ExitError{Command: "deploy.py", Signal: "killed"}, "deploy.py: killed (out of memory?)"},
+		{"import os; os.kill(os.getpid(), 11)", &ExitError{Command: "deploy.py", Signal: "segmentation fault"}, "deploy.py: ended by signal: segmentation fault"},
+		{"import os; os.kill(os.getpid(), 15)", &ExitError{Command: "deploy.py", Signal: "terminated"}, "deploy.py: ended by signal: terminated"},
+	} {
+		n, venv := script(t, test.deploy)
+		_, _, err := Deploy(t.Context(), n.Spec, venv)
+		if test.want == nil {
+			if err != nil {
+				t.Errorf("%q: %v", test.deploy, err)
+			}
+			continue
+		}
+		var exit *ExitError
+		if !errors.As(err, &exit) || *exit != *test.want || err.Error() != "deployment: "+test.text {
+			t.Errorf("%q: %v (%+v), want %+v", test.deploy, err, exit, test.want)
+		}
+		if len(n.notes) > 0 {
+			t.Errorf("%q: notes %q", test.deploy, n.notes)
+		}
+	}
+}
+
+func TestDeployStreams(t *testing.T) {
+	t.Parallel()
+	n, venv := scripts(t)(t, `
+import os, sys
+assert sys.stdin.read() == ''
+assert os.getcwd() == os.path.realpath(os.path.dirname(os.path.abspath(__file__)))
+assert os.getpgrp() == os.getpid()
+print('out')
+print('err', file=sys.stderr)
+os.write(1, b'\xff\x00\x1b')
+`)
+	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
+		t.Fatalf("%v\n%s", err, n.said())
+	}
+	if got, want := n.stdout.String(), "out\n\xff\x00\x1b"; got != want {
+		t.Errorf("stdout %q, want %q", got, want)
+	}
+	if got, want := n.stderr.String(), "err\n"; got != want {
+		t.Errorf("stderr %q, want %q", got, want)
+	}
+}
+
+// TestDeployIsLive waits for a partial line while deploy.py waits for the test.
+func TestDeployIsLive(t *testing.T) {
+	t.Parallel()
+	n, venv := scripts(t)(t, "import os\nprint('half a line', end='')\nopen(os.path.expanduser('~/gate')).read()\n")
+	gate := fifo(t, filepath.Join(n.dir, "home", "gate"))
+	n.stdout.wrote = make(chan struct{}, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := Deploy(t.Context(), n.Spec, venv)
+		done <- err
+	}()
+	select {
+	case <-n.stdout.wrote:
+	case err := <-done:
+		t.Fatalf("ended early: %v", err)
+	}
+	if got := n.stdout.String(); got != "half a line" {
+		t.Errorf("said %q", got)
+	}
+	if err := os.WriteFile(gate, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeployOutputIsWhole has more output than a pipe holds, to a writer that fails.
+func TestDeployOutputIsWhole(t *testing.T) {
+	t.Parallel()
+	n, venv := scripts(t)(t, "import sys\nfor i in range(100000):\n    sys.stdout.write('%07d\\n' % i)\n    if i % 1000 == 0: sys.stderr.write('x' * 1024)\n")
+	n.Spec.Stderr = failingWriter{}
+	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.stdout.String(); len(got) != 800000 || !strings.HasSuffix(got, "0099999\n") {
+		t.Errorf("%d bytes, the end is %q", len(got), got[max(0, len(got)-20):])
+	}
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// TestDeployToFiles shows that a terminal or file of the caller is handed on as it is.
+func TestDeployToFiles(t *testing.T) {
+	t.Parallel()
+	n, venv := scripts(t)(t, "import os\nprint(os.path.basename(os.readlink('/proc/self/fd/1')))\n")
+	f, err := os.Create(filepath.Join(n.dir, "terminal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n.Spec.Stdout, n.Spec.Stderr = f, nil
+	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, f.Name()); got != "terminal\n" {
+		t.Errorf("stdout is %q", got)
+	}
+}
+
+// TestDeployEnvironment sets what must not get through, and compares all that does.
+func TestDeployEnvironment(t *testing.T) {
+	for _, name := range []string{"PIP_INDEX_URL", "PYTHONPATH", "PYTHONSTARTUP", "GIT_DIR", "GIT_PUSH_OPTION_0", "LD_LIBRARY_PATH",
+		"SUDO_USER", "SSH_AUTH_SOCK", "BASH_ENV", "ENV", "LC_ALL", "TROOPS_HOSTNAME", "TROOPS_REPORT", "VIRTUAL_ENV", "TERM"} {
+		t.Setenv(name, "/nowhere")
+	}
+	n, venv := scripts(t)(t, "import json, os\nprint(json.dumps(dict(os.environ)))\n")
+	clean := CleanEnv()
+	n.Spec.Env = nil
+	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]string
+	if err := json.Unmarshal([]byte(n.stdout.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"TROOPS_HOSTNAME": n.Spec.Hostname, "TROOPS_COMMIT": n.Spec.Commit, "TROOPS_RUN": n.Spec.Run,
+		"TROOPS_REPORT": n.Spec.ReportFile, "TROOPS_REPORT_PARENT": got["TROOPS_REPORT_PARENT"],
+		"VIRTUAL_ENV": venv, "PATH": venv + "/bin:" + getEnv(clean, "PATH"), "LANG": "C.UTF-8",
+	}
+	for _, name := range []string{"HOME", "USER", "LOGNAME", "SHELL"} {
+		want[name] = getEnv(clean, name)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("environment\n%v\nwant\n%v", got, want)
+	}
+}
+
+func TestDeployRoles(t *testing.T) {
+	t.Parallel()
+	script := scripts(t)
+	for _, test := range []struct {
+		name, deploy string
+		roles        []string
+		reported     bool
+	}{
+		{"none", "import troops", []string{}, true},
+		{"some", "import troops\ntroops.roles |= {'web', 'db'}", []string{"db", "web"}, true},
+		{"not imported", "", nil, false},
+		{"failed", "import troops\ntroops.activate_role('web')\n1 // 0", []string{"web"}, true},
+		{"killed", "import troops, os\nos.kill(os.getpid(), 9)", nil, false},
+		{"in a child only", "import subprocess, sys\nsubprocess.check_call([sys.executable, '-c', 'import troops'])", nil, false},
+		{"overwritten", "import os\nopen(os.environ['TROOPS_REPORT'], 'w').write('[\"a b\"]')", nil, false},
+		{"a directory", "import os\nos.mkdir(os.environ['TROOPS_REPORT'])", nil, false},
+		{"a symbolic link", "import os\nos.symlink('/etc/passwd', os.environ['TROOPS_REPORT'])", nil, false},
+		{"a fifo", "import os\nos.mkfifo(os.environ['TROOPS_REPORT'])", nil, false},
+	} {
+		n, venv := script(t, test.deploy)
+		write(t, n.Spec.ReportFile, `["old"]`)
+		roles, reported, _ := Deploy(t.Context(), n.Spec, venv)
+		if !slices.Equal(roles, test.roles) || reported != test.reported {
+			t.Errorf("%s: %q, %v, want %q, %v (%s)", test.name, roles, reported, test.roles, test.reported, n.said())
+		}
+	}
+	n, venv := script(t, "import troops")
+	n.Spec.ReportFile = ""
+	if _, reported, err := Deploy(t.Context(), n.Spec, venv); reported || err != nil {
+		t.Errorf("without a report file: %v, %v", reported, err)
+	}
+}
+
+// TestDeployLeavesProcesses starts a daemon that keeps its output open.
+func TestDeployLeavesProcesses(t *testing.T) {
+	t.Parallel()
+	n, venv := scripts(t)(t, `
+import os, subprocess
+p = subprocess.Popen(['cat', os.path.expanduser('~/gate')], start_new_session=True)
+print(p.pid)
+`)
+	gate := fifo(t, filepath.Join(n.dir, "home", "gate"))
+	n.Spec.drainDelay = 10 * time.Millisecond
+	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
+		t.Fatal(err)
+	}
+	if !n.noted("deploy.py left processes behind") {
+		t.Errorf("notes %q", n.notes)
+	}
+	// The daemon is still there to take what it is sent.
+	if err := os.WriteFile(gate, []byte("x"), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeployCancelled ends a deploy.py that cleans up, one that does not listen, and a
+// child of one that has more to finish than itself.
+func TestDeployCancelled(t *testing.T) {
+	t.Parallel()
+	script := scripts(t)
+	const tell = "open(os.path.expanduser('~/started'), 'w').close()\nopen(os.path.expanduser('~/gate')).read()\n"
+	for _, test := range []struct {
+		name, deploy, said string
+		want               ExitError
+	}{
+		{"cleans up", "import os, signal, sys\nsignal.signal(15, lambda *a: (print('cleaned up'), sys.exit(4)))\n" + tell, "cleaned up\n", ExitError{"deploy.py", 4, ""}},
+		{"does not listen", "import os, signal\nsignal.signal(15, signal.SIG_IGN)\n" + tell, "", ExitError{"deploy.py", 0, "killed"}},
+		{"child", "import os, subprocess\nsubprocess.Popen(['sh', '-c', \"trap 'echo finished; exit' TERM; : >$HOME/started; read x <$HOME/gate\"]).wait()\n", "finished\n", ExitError{"deploy.py", 0, "terminated"}},
+	} {
+		n, venv := script(t, test.deploy)
+		fifo(t, filepath.Join(n.dir, "home", "gate"))
+		started := fifo(t, filepath.Join(n.dir, "home", "started"))
+		if test.want.Signal == "killed" {
+			n.Spec.killDelay = 10 * time.Millisecond
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, _, err := Deploy(ctx, n.Spec, venv)
+			done <- err
+		}()
+		receive(t, started, done)
+		reason := errors.New("run cancelled")
+		cancel(reason)
+		err := <-done
+		var exit *ExitError
+		if !errors.Is(err, reason) || !errors.As(err, &exit) || *exit != test.want {
+			t.Errorf("%s: %v (%+v), want %+v", test.name, err, exit, test.want)
+		}
+		if got := n.stdout.String(); got != test.said {
+			t.Errorf("%s: said %q, want %q", test.name, got, test.said)
+		}
+	}
+	n, venv := script(t, "print('started')")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := Deploy(ctx, n.Spec, venv); !errors.Is(err, context.Canceled) || n.stdout.String() != "" {
+		t.Errorf("cancelled before: %v, said %q", err, n.said())
+	}
+}
+
+func TestExecutable(t *testing.T) {
+	t.Parallel()
+	const show = "#!/bin/sh\necho \"$TROOPS_HOSTNAME|$TROOPS_ROLES|$TROOPS_COMMIT|$TROOPS_RUN|$VIRTUAL_ENV|$(pwd)\"\n"
+	n := newNode(t, map[string]string{
+		"deploy":     show,
+		"roles.toml": "[web]\nhosts = [\"root@shellbox-1.example.com:22\"]\n[db]\nhosts = [\"db-1\"]\n[all]\nhosts = [\"db-1\", \"shellbox-1.example.com\"]\n",
+	})
+	roles := n.deploy()
+	want := strings.Join([]string{n.Spec.Hostname, "all web", n.Spec.Commit, n.Spec.Run, "", n.Spec.Checkout}, "|") + "\n"
+	if got := n.stdout.String(); got != want || !slices.Equal(roles, []string{"all", "web"}) {
+		t.Errorf("said %q, want %q; roles %q", got, want, roles)
+	}
+	if _, err := os.Stat(n.Spec.Venvs); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a virtualenv was made: %v", err)
+	}
+
+	n.next()
+	n.Spec.Hostname = ""
+	n.deploy()
+	name, err := os.Hostname()
+	if err != nil || !strings.HasPrefix(n.stdout.String(), name) {
+		t.Errorf("said %q on %q", n.stdout, name)
+	}
+
+	n.next()
+	n.files(map[string]string{"requirements.txt": "foo\n", "deploy": "#!/usr/bin/env python3\nimport foo\nprint(foo.V)\n"})
+	wheel(t, n.wheels, "foo", "1.0", map[string]string{"foo.py": "V = 1\n"})
+	n.deploy()
+	if !strings.HasSuffix(n.stdout.String(), "\n1\n") {
+		t.Errorf("with requirements: said %q", n.said())
+	}
+}
+
+func TestExecutableFails(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, map[string]string{"deploy": "#!/bin/sh\nexit 9\n"})
+	_, reported, err := Deploy(t.Context(), n.Spec, "")
+	var exit *ExitError
+	if !errors.As(err, &exit) || *exit != (ExitError{Command: "deploy", Code: 9}) || reported {
+		t.Errorf("exit 9: %v, reported %v", err, reported)
+	}
+	n.files(map[string]string{"deploy": "echo no first line\n"})
+	if _, _, err = Deploy(t.Context(), n.Spec, ""); !errors.Is(err, syscall.ENOEXEC) || !strings.Contains(err.Error(), "#!/bin/sh") {
+		t.Errorf("no #!: %v", err)
+	}
+	n.files(map[string]string{"deploy": "#!/nowhere/sh\n"})
+	if _, _, err = Deploy(t.Context(), n.Spec, ""); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no such interpreter: %v", err)
+	}
+	n.files(map[string]string{"deploy": "#!/bin/sh\necho ran\n", "roles.toml": "[web\n"})
+	if _, _, err = Deploy(t.Context(), n.Spec, ""); err == nil || !strings.Contains(err.Error(), "roles.toml") || n.stdout.String() != "" {
+		t.Errorf("broken roles.toml: %v, said %q", err, n.said())
+	}
+	n.files(map[string]string{"deploy.py": ""})
+	if _, _, err = Deploy(t.Context(), n.Spec, ""); err == nil || !strings.Contains(err.Error(), "needs a virtualenv") {
+		t.Errorf("deploy.py without a virtualenv: %v", err)
+	}
+}
+
+func TestParseReport(t *testing.T) {
+	for text, ok := range map[string]bool{
+		`[]`: true, `["b", "a", "b"]`: true, `null`: true,
+		``: false, `{}`: false, `[1]`: false, `["a"`: false, `[""]`: false, `["a\nb"]`: false,
+		`["` + strings.Repeat("x", 65) + `"]`: false, strings.Repeat(" ", maxReport) + `[]`: false,
+	} {
+		if _, reported, err := parseReport([]byte(text)); reported != ok || (err == nil) != ok {
+			t.Errorf("%.80q: %v, %v", text, reported, err)
+		}
+	}
+	if roles, _, _ := parseReport([]byte(`["b", "a", "b"]`)); !slices.Equal(roles, []string{"a", "b"}) {
+		t.Errorf("roles %q", roles)
+	}
+}
+
+func FuzzParseReport(f *testing.F) {
+	f.Add([]byte(`["web", "db"]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		roles, reported, err := parseReport(b)
+		if (err == nil) != reported || err != nil && roles != nil {
+			t.Errorf("%q, %v, %v", roles, reported, err)
+		}
+		for _, r := range roles {
+			if !roleName.MatchString(r) {
+				t.Errorf("role %q", r)
+			}
+		}
+	})
+}
