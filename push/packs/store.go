@@ -1,0 +1,181 @@
+// Package packs makes the packs of a push, each once for all nodes that lack the same objects.
+//
+// Nodes are grouped by what they have of the history of the commit to push. The local git
+// (gitcli) compares histories and makes one pack for each group; the pack is spooled once and
+// any number of readers follow it while it grows, each in constant memory.
+package packs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"troops/gitcli"
+	"troops/push/gitwire"
+)
+
+const (
+	// MaxPackObjects is how many packs are made at once: each takes a processor and memory.
+	MaxPackObjects = 2
+	// MaxQueries is how many questions on history are asked of git at once.
+	MaxQueries = 4
+	// MaxHaves is how many objects of a node are told to pack-objects, the newest ones.
+	MaxHaves = 256
+)
+
+// ErrClosed is the error of a store that has been closed.
+var ErrClosed = errors.New("packs: store is closed")
+
+// Store answers for one local repository what a node has of it, and makes packs. It is safe for
+// concurrent use. Its answers are remembered: it is made for one push and closed after it.
+type Store struct {
+	repo    gitcli.Repo
+	ctx     context.Context // ends with Close; every child process is bound to it
+	cancel  context.CancelCauseFunc
+	format  string
+	shallow []gitwire.OID
+	partial bool
+	objects *objects
+
+	packSlots  chan struct{}
+	querySlots chan struct{}
+	relations  *memo[[2]gitwire.OID, Relation]
+	frontiers  *memo[string, frontier]
+
+	mu      sync.Mutex
+	closed  bool
+	groups  map[string]*spool // by what nodes lack
+	stats   Stats
+	running sync.WaitGroup // goroutines begun by start
+}
+
+// Stats counts what a store has done.
+type Stats struct {
+	Groups      int   // different packs asked for
+	PackObjects int   // pack-objects processes started
+	Bytes       int64 // of all packs made so far
+}
+
+// Open opens a store on a repository. Its child processes end with ctx, or with [Store.Close],
+// which must be called in any case.
+func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
+	if repo.Env == nil {
+		repo.Env = gitcli.CleanEnv(os.Environ())
+	}
+	// Replaced objects are this repository's own view; a node gets what the names say.
+	repo.Env = append(repo.Env[:len(repo.Env):len(repo.Env)], "GIT_NO_REPLACE_OBJECTS=1")
+	s := &Store{
+		repo: repo, packSlots: make(chan struct{}, MaxPackObjects), querySlots: make(chan struct{}, MaxQueries),
+		groups: make(map[string]*spool),
+	}
+	s.relations = newMemo[[2]gitwire.OID, Relation](s)
+	s.frontiers = newMemo[string, frontier](s)
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	if err := s.inspect(); err != nil {
+		s.cancel(err)
+		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
+	}
+	objects, err := openObjects(s.ctx, s.repo)
+	if err != nil {
+		s.cancel(err)
+		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
+	}
+	s.objects = objects
+	return s, nil
+}
+
+// inspect finds out what kind of repository it is.
+func (s *Store) inspect() error {
+	out, err := s.repo.Line(s.ctx, "rev-parse", "--show-object-format", "--git-path", "shallow")
+	if err != nil {
+		return err
+	}
+	format, path, _ := strings.Cut(out, "\n")
+	s.format = gitwire.SHA1
+	if format == gitwire.SHA256 { // a git that knows no such option echoes it, and knows sha1 only
+		s.format = format
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.repo.Dir, path)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		oid, err := gitwire.ParseOID(strings.TrimSpace(line))
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		s.shallow = append(s.shallow, oid)
+	}
+	s.partial, err = s.repo.Test(s.ctx, "config", "--get-regexp", `^(remote\..*\.promisor|extensions\.partialclone)$`)
+	return err
+}
+
+// ObjectFormat is the repository's: gitwire.SHA1 or gitwire.SHA256.
+func (s *Store) ObjectFormat() string { return s.format }
+
+// Shallow is where the local history ends, for [gitwire.Request]; empty where it is whole.
+func (s *Store) Shallow() []gitwire.OID { return s.shallow }
+
+// Partial reports whether the repository is a partial clone: making a pack may fetch objects.
+func (s *Store) Partial() bool { return s.partial }
+
+// Stats returns the counts up to now.
+func (s *Store) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Groups = len(s.groups)
+	return st
+}
+
+// start runs f in a goroutine that Close waits for.
+func (s *Store) start(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.running.Go(f)
+	return nil
+}
+
+// Close ends all child processes, waits for them and frees the spooled packs. Readers that are
+// not at their end get [ErrClosed].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel(ErrClosed)
+	s.running.Wait()
+	s.objects.close()
+	for _, sp := range s.groups { // nobody adds to it any more
+		sp.free()
+	}
+	return nil
+}
+
+// query runs a git command that reads history; a few at a time.
+func (s *Store) query(stdin string, args ...string) (string, error) {
+	select {
+	case s.querySlots <- struct{}{}:
+		defer func() { <-s.querySlots }()
+	case <-s.ctx.Done():
+		return "", context.Cause(s.ctx)
+	}
+	out, err := s.repo.Run(s.ctx, strings.NewReader(stdin), args...)
+	if err != nil && s.ctx.Err() != nil {
+		return "", context.Cause(s.ctx)
+	}
+	return string(out), err
+}
