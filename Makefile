@@ -10,7 +10,7 @@ all: $(BIN)
 # Always asked: go build knows by itself what has changed.
 .PHONY: $(BIN)
 $(BIN): need-go
-	$(GO) build -trimpath -o $(BIN) ./cmd/troops
+	$(GO) build -o $(BIN) ./cmd/troops
 
 .PHONY: need-go
 need-go:
