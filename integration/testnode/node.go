@@ -272,6 +272,16 @@ func (n *Node) Run(t testing.TB, script string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
+// ReadFile returns a file of the node.
+func (n *Node) ReadFile(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := n.Exec(t.Context(), "cat -- '"+path+"'")
+	if err != nil {
+		t.Fatalf("on %s: reading %s: %v\n%s", n.Name, path, err, data)
+	}
+	return data
+}
+
 // Log is the end of what the node's boot and its sshd said.
 func (n *Node) Log() string { return n.log.String() }
 

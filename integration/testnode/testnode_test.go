@@ -70,6 +70,9 @@ func TestNodeIsAMachineOfItsOwn(t *testing.T) {
 		}
 	}
 
+	if got := n.ReadFile(t, "/etc/hostname"); string(got) != "shellbox-1\n" {
+		t.Errorf("ReadFile: %q", got)
+	}
 	n.Run(t, "echo gone >/etc/testnode-was-here; rm /usr/bin/git; hostname changed")
 	if _, err := os.Stat("/etc/testnode-was-here"); err == nil {
 		t.Error("a file written on the node is on the machine")
