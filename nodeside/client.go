@@ -34,11 +34,13 @@ type client struct {
 	gone    func() bool
 	midLine bool // the last byte written was no line feed
 	lost    bool // nothing is written any more
+
+	patience, slice time.Duration // BlockedTimeout, goneInterval
 }
 
 // newClient returns the client behind the hook's standard error.
 func newClient(stderr io.Writer) (*client, error) {
-	c := &client{out: stderr, gone: parents().changed}
+	c := &client{out: stderr, gone: parents().changed, patience: BlockedTimeout, slice: goneInterval}
 	f, ok := stderr.(*os.File)
 	if !ok {
 		return c, nil
@@ -94,7 +96,7 @@ func (c *client) write(b []byte) error {
 		if c.lost {
 			return errGone
 		}
-		if err := c.pipe.SetWriteDeadline(time.Now().Add(goneInterval)); err != nil {
+		if err := c.pipe.SetWriteDeadline(time.Now().Add(c.slice)); err != nil {
 			return err
 		}
 		n, err := c.pipe.Write(b)
@@ -110,9 +112,9 @@ func (c *client) write(b []byte) error {
 		if err := c.Idle(); err != nil {
 			return err
 		}
-		if time.Since(since) > BlockedTimeout {
+		if time.Since(since) > c.patience {
 			c.lost = true
-			return fmt.Errorf("its output was not read for %v", BlockedTimeout)
+			return fmt.Errorf("its output was not read for %v", c.patience)
 		}
 	}
 	return nil

@@ -54,8 +54,11 @@ func (t *Tail) Next() ([]byte, error) {
 	whole := 0
 	for {
 		l, err := firstFrame(t.buf[whole:n])
+		if err != nil && whole > 0 {
+			break // first what is right
+		}
 		if err != nil {
-			return nil, fmt.Errorf("runlog: reading the log at byte %d: %w", t.off+int64(whole), err)
+			return nil, fmt.Errorf("runlog: reading the log at byte %d: %w", t.off, err)
 		}
 		if l == 0 {
 			break

@@ -1,0 +1,160 @@
+package runlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"troops/nodeside/wire"
+)
+
+// text reads frames as text, each note and phase as a line in brackets.
+func text(t *testing.T, b []byte) string {
+	t.Helper()
+	var sb strings.Builder
+	r := wire.NewReader(bytes.NewReader(b))
+	for {
+		f, err := r.Next()
+		if err == io.EOF {
+			return sb.String()
+		}
+		if err != nil {
+			t.Fatalf("after %q: %v", sb.String(), err)
+		}
+		if f.Kind == wire.Note || f.Kind == wire.Phase {
+			fmt.Fprintf(&sb, "[%c %s]\n", f.Kind, f.Payload)
+		} else {
+			sb.Write(f.Payload)
+		}
+	}
+}
+
+func TestWriter(t *testing.T) {
+	dir, _ := newRun(t, t.TempDir(), runA, wire.Queued, "first")
+	w, err := OpenWriter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Phase("deploy")
+	big := strings.Repeat("x", 3*wire.MaxPayload+1)
+	for _, p := range []string{"a\n", "", big} {
+		if n, err := w.Stream(wire.Stdout).Write([]byte(p)); n != len(p) || err != nil {
+			t.Errorf("wrote %d of %d: %v", n, len(p), err)
+		}
+	}
+	w.Note("two\nlines\n")
+	size, logError := w.Close()
+	b, err := os.ReadFile(dir.Log())
+	if err != nil || int64(len(b)) != size || logError != "" {
+		t.Errorf("%d bytes, closed with %d, %q, %v", len(b), size, logError, err)
+	}
+	if got, want := text(t, b), "[t first]\n[p deploy]\na\n"+big+"[t two lines]\n"; got != want {
+		t.Errorf("%.200q", got)
+	}
+	w.Note("late") // a stray process's copier: of no effect
+	if again, _ := os.ReadFile(dir.Log()); !bytes.Equal(again, b) {
+		t.Error("written after the end")
+	}
+}
+
+func TestWriterConcurrent(t *testing.T) {
+	dir, _ := newRun(t, t.TempDir(), runA, wire.Queued)
+	w, err := OpenWriter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for _, k := range []wire.Kind{wire.Stdout, wire.Stderr} {
+		wg.Go(func() {
+			for i := range 500 {
+				fmt.Fprintf(w.Stream(k), "%c%d\n", k, i)
+			}
+		})
+	}
+	wg.Wait()
+	w.Close()
+	b, err := os.ReadFile(dir.Log())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := map[byte]int{}
+	for line := range strings.Lines(text(t, b)) {
+		if want := fmt.Sprintf("%c%d\n", line[0], next[line[0]]); line != want {
+			t.Fatalf("%q, want %q", line, want)
+		}
+		next[line[0]]++
+	}
+	if next['o'] != 500 || next['e'] != 500 {
+		t.Errorf("lines: %v", next)
+	}
+}
+
+// disk is a file on a disk that has room for some bytes.
+type disk struct {
+	data     []byte
+	room     int
+	truncErr error
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room-len(d.data))
+	d.data = append(d.data, p[:n]...)
+	if n < len(p) {
+		return n, unix.ENOSPC
+	}
+	return n, nil
+}
+
+func (d *disk) Truncate(size int64) error {
+	if d.truncErr == nil {
+		d.data = d.data[:size]
+	}
+	return d.truncErr
+}
+func (d *disk) Sync() error  { return nil }
+func (d *disk) Close() error { return nil }
+
+func TestWriterDiskFull(t *testing.T) {
+	d := &disk{room: 20}
+	w := &Writer{f: d}
+	out := w.Stream(wire.Stdout)
+	fmt.Fprint(out, "fits\n")       // 10 bytes
+	fmt.Fprint(out, "does not fit") // partly written, taken back
+	fmt.Fprint(out, "nor this\n")   // and would not be in its place alone
+	if got := text(t, d.data); got != "fits\n" {
+		t.Errorf("full: %q", got)
+	}
+	d.room = 1000
+	fmt.Fprint(out, "room again\n")
+	d.room = len(d.data)
+	fmt.Fprint(out, "lost\n")
+	d.room = 1000
+	size, logError := w.Close()
+	want := "fits\n[t 21 bytes of output are missing here: no space left on device]\nroom again\n[t 5 bytes of output are missing here: no space left on device]\n"
+	if got := text(t, d.data); got != want || size != int64(len(d.data)) {
+		t.Errorf("%q, %d", got, size)
+	}
+	if logError != "26 bytes of output are missing: no space left on device" {
+		t.Errorf("log error %q", logError)
+	}
+}
+
+// Where a torn frame cannot be taken back, nothing is written after it.
+func TestWriterBroken(t *testing.T) {
+	d := &disk{room: 8, truncErr: errors.New("read-only")}
+	w := &Writer{f: d}
+	fmt.Fprint(w.Stream(wire.Stdout), "torn")
+	d.room = 1000
+	fmt.Fprint(w.Stream(wire.Stdout), "after")
+	size, logError := w.Close()
+	if len(d.data) != 8 || size != 0 || !strings.HasPrefix(logError, "9 bytes") {
+		t.Errorf("%q, %d, %q", d.data, size, logError)
+	}
+}
