@@ -86,7 +86,7 @@ func (f Frame) Size() int64 { return int64(headerLen + len(f.Payload)) }
 func AppendFrame(dst []byte, k Kind, payload []byte) []byte {
 	for {
 		n := min(len(payload), MaxPayload)
-		dst = fmt.Appendf(dst, "%04x%c", headerLen+n, k)
+		dst = append(fmt.Appendf(dst, "%04x", headerLen+n), byte(k))
 		dst = append(dst, payload[:n]...)
 		if payload = payload[n:]; len(payload) == 0 {
 			return dst
