@@ -72,7 +72,7 @@ const doingAdv = "reading advertisement"
 // Errors: [*NoAdvertisementError], [*RemoteError], [*ProtocolError], [*UnsupportedError], or one
 // that wraps the error of reading or the context's cause.
 func ReadAdvertisement(ctx context.Context, r io.Reader) (*Session, *Advertisement, error) {
-	s := &Session{r: r, pk: packets{bufio.NewReaderSize(r, readBuffer)}}
+	s := &Session{r: r, pk: packets{bufio.NewReaderSize(r, readBuffer)}, grace: HangUpGrace}
 	release := onCancel(ctx, s.hangUp)
 	defer release()
 	adv, err := s.readAdvertisement()

@@ -44,6 +44,8 @@ type Session struct {
 	adv  *Advertisement
 	hung sync.Once
 	used bool
+
+	grace time.Duration // HangUpGrace, but in tests
 }
 
 // hangUp ends the connection where r can do that.
@@ -130,7 +132,7 @@ func (s *Session) drain() {
 
 // await waits for an aborted sender.
 func (s *Session) await(snd *sender) {
-	grace := time.NewTimer(HangUpGrace)
+	grace := time.NewTimer(s.grace)
 	defer grace.Stop()
 	select {
 	case <-snd.done:
