@@ -70,40 +70,57 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
-	oid, subject, err := repo.commit(ctx, o.commit)
+	r, warnings, err := o.rollout(ctx, repo)
 	if err != nil {
 		return err
-	}
-	r := &push.Rollout{
-		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
-		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
-		Starting: g.stop.soft,
-	}
-	if r.Branch, err = repo.branch(ctx, o.branch); err != nil {
-		return err
-	}
-	if r.Parallel == 0 {
-		if r.Parallel, err = repo.number("parallel"); err != nil {
-			return err
-		}
-	}
-	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		r.Targets = append(r.Targets, push.Target{Host: e.Host.String(), Name: e.Host.Name, Roles: e.Roles, Complete: e.Complete})
 	}
 	client, err := sshx.New(sshx.Options{ConfigFile: repo.setting(g.sshConfig, "sshConfig")})
 	if err != nil {
 		return err
 	}
-	r.Dial = push.SSH(client)
-	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	r.Dial, r.Starting = push.SSH(client), g.stop.soft
+	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
+	if err := errors.Join(err, client.Close()); err != nil {
+		return err
+	}
+	if code := rolloutCode(results, g.stop.soft.Err() != nil); code != exitOK {
+		return &nodesError{code}
+	}
+	return nil
+}
+
+// rollout makes the options a rollout, all but how to reach the hosts, and gives what is to
+// be told to the user as warnings.
+func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Rollout, []inventory.Problem, error) {
+	oid, subject, err := repo.commit(ctx, o.commit)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &push.Rollout{
+		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
+		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
+	}
+	if r.Branch, err = repo.branch(ctx, o.branch); err != nil {
+		return nil, nil, err
+	}
+	if r.Parallel == 0 {
+		if r.Parallel, err = repo.number("parallel"); err != nil {
+			return nil, nil, err
+		}
+	}
+	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
+	for _, e := range entries {
+		r.Targets = append(r.Targets, push.Target{Host: e.Host.String(), Name: e.Host.Name, Roles: e.Roles, Complete: e.Complete})
+	}
+	return r, warnings, err
+}
+
+// show runs the rollout and prints it.
+func show(g *global, r *push.Rollout, lines *output.Lines, warnings []inventory.Problem) ([]push.NodeResult, error) {
+	r.Sink = lines
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
 	}
-	r.Sink = lines
 	release := context.AfterFunc(g.stop.soft, func() {
 		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
 	})
@@ -112,18 +129,11 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err == nil {
 		lines.Summary()
 	}
-	err = errors.Join(err, client.Close())
 	// Output that nobody reads any more (| head) is no failure of the deployment.
-	if werr := lines.Close(); err == nil && werr != nil && !errors.Is(werr, syscall.EPIPE) {
+	if werr := lines.Close(); err == nil && !errors.Is(werr, syscall.EPIPE) {
 		err = werr
 	}
-	if err != nil {
-		return err
-	}
-	if code := rolloutCode(results, g.stop.soft.Err() != nil); code != exitOK {
-		return &nodesError{code}
-	}
-	return nil
+	return results, err
 }
 
 // selectOptions are the flags that choose hosts, shared by the commands that contact them.
