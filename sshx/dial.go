@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -34,9 +35,9 @@ func isFinal(err error) bool {
 }
 
 // dial makes the connection, again where the server turned it away for its load, and once
-// more where another type of host key must be asked for.
+// more where another type of host key must be asked for or the jump host was lost.
 func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
-	exact := false
+	exact, again := false, false
 	for try := 1; ; {
 		conn, err := c.dialOnce(ctx, r, exact)
 		if err == nil {
@@ -44,7 +45,11 @@ func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
 		}
 		var redial *errRedial
 		var throttle *ThrottleError
+		var lost *LostError
 		switch {
+		case errors.As(err, &lost) && r.jump != nil && !again && c.ctx.Err() == nil:
+			again = true // the shared connection to the jump host was gone, and nobody knew
+			continue
 		case errors.As(err, &redial) && !exact:
 			exact = true
 			continue
@@ -242,11 +247,6 @@ func (a *attempt) transport(ctx context.Context, jump *Conn) (*wire, error) {
 func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
 	s := a.r.s
 	limit := firstPositive(a.c.opts.ConnectTimeout, s.ConnectTimeout, DefaultConnectTimeout)
-	a.clock.enter(StageResolve, "the name was not resolved", limit)
-	addrs, err := lookup(ctx, s)
-	if err != nil {
-		return nil, err
-	}
 	d := net.Dialer{KeepAlive: DefaultKeepaliveInterval, Timeout: limit}
 	if s.BindAddress != "" {
 		ip, err := netip.ParseAddr(s.BindAddress)
@@ -255,9 +255,14 @@ func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
 		}
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
 	}
-	a.clock.enter(StageConnect, "no answer", (limit+limit/10)*timesOf(len(addrs)*max(1, s.ConnectionAttempts)))
+	addrs, err := a.lookup(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	attempts := max(1, s.ConnectionAttempts)
+	a.clock.enter(StageConnect, "no answer", (limit+limit/10)*time.Duration(len(addrs)*attempts))
 	var errs []error
-	for range max(1, s.ConnectionAttempts) {
+	for range attempts {
 		for _, addr := range addrs {
 			conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(s.Port)))
 			if err == nil {
@@ -277,4 +282,30 @@ func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
 		return nil, errors.Unwrap(errs[0])
 	}
 	return nil, errors.Join(errs...)
+}
+
+// lookup gives the addresses of the host that its AddressFamily allows, at least one.
+func (a *attempt) lookup(ctx context.Context, limit time.Duration) ([]netip.Addr, error) {
+	s := a.r.s
+	if ip, err := netip.ParseAddr(s.HostName); err == nil {
+		return []netip.Addr{ip}, nil
+	}
+	release, err := a.c.pace.resolving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	a.clock.enter(StageResolve, "the name was not resolved", limit)
+	network := map[string]string{"inet": "ip4", "inet6": "ip6"}[s.AddressFamily]
+	if network == "" {
+		network = "ip"
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, s.HostName)
+	if err != nil {
+		return nil, err
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs, nil
 }

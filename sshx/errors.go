@@ -32,7 +32,7 @@ func (e *DialError) Error() string {
 		return "sshx: dialling " + e.Host + ": " + e.Err.Error()
 	}
 	where := e.Host
-	if e.Addr != "" && !strings.HasPrefix(e.Addr, e.Host+":") {
+	if e.Addr != "" && e.Addr != e.Host && !strings.HasPrefix(e.Addr, e.Host+":") {
 		where += " (" + e.Addr + ")"
 	}
 	return fmt.Sprintf("sshx: dialling %s: %s: %s", where, e.Stage, printable(e.Err.Error()))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -130,9 +131,16 @@ func (r *revocation) check(key ssh.PublicKey) error {
 
 // askKeygen has ssh-keygen look a key up in a KRL: 0 is not revoked, 1 is.
 func askKeygen(path string, key ssh.PublicKey) error {
-	cmd := exec.Command("ssh-keygen", "-Q", "-f", path, "-")
-	cmd.Stdin = bytes.NewReader(ssh.MarshalAuthorizedKey(key))
-	out, err := cmd.CombinedOutput()
+	dir, err := os.MkdirTemp("", "troops-krl")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "key.pub")
+	if err := os.WriteFile(file, ssh.MarshalAuthorizedKey(key), 0o600); err != nil {
+		return err
+	}
+	out, err := exec.Command("ssh-keygen", "-Q", "-f", path, file).CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

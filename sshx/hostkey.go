@@ -3,6 +3,7 @@ package sshx
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 
@@ -215,8 +216,8 @@ var defaultHostKeyOrder = []string{
 }
 
 // algorithms is order_hostkeyalgs of sshconnect2.c: types that are known for the host come
-// first, so that the server shows the key that is on file. Certificates are asked for only
-// where an authority could vouch for them.
+// first, so that the server shows the key that is on file; certificates before them where an
+// authority could vouch for one, else last.
 func (c *hostKeyCheck) algorithms() ([]string, error) {
 	base, err := algorithmList(c.s.HostKeyAlgorithms, defaultHostKeyOrder, ssh.SupportedAlgorithms().HostKeys, ssh.InsecureAlgorithms().HostKeys)
 	if err != nil {
@@ -231,16 +232,17 @@ func (c *hostKeyCheck) algorithms() ([]string, error) {
 	for _, a := range base {
 		switch {
 		case strings.Contains(a, "-cert-v01@"):
-			if ca {
-				certs = append(certs, a)
-			}
+			certs = append(certs, a)
 		case kinds[keyTypeOf(a)]:
 			known = append(known, a)
 		default:
 			rest = append(rest, a)
 		}
 	}
-	return append(append(certs, known...), rest...), nil
+	if ca {
+		return slices.Concat(certs, known, rest), nil
+	}
+	return slices.Concat(known, rest, certs), nil
 }
 
 // keyTypeOf is the key type that a signature algorithm belongs to.

@@ -9,11 +9,16 @@ import (
 // default MaxStartups begins to drop connections at ten that are not authenticated.
 const MaxHandshakes = 8
 
+// maxLookups is how many names are resolved at once: more only time out together.
+const maxLookups = 32
+
 // pacer limits the unauthenticated connections to each sshd address. Sessions on
 // connections that stand are not its concern.
 type pacer struct {
 	mu    sync.Mutex
 	slots map[string]*slot
+
+	lookups chan struct{}
 }
 
 // slot is one address; it is forgotten when nobody uses it.
@@ -22,7 +27,9 @@ type slot struct {
 	tokens chan struct{}
 }
 
-func newPacer() *pacer { return &pacer{slots: make(map[string]*slot)} }
+func newPacer() *pacer {
+	return &pacer{slots: make(map[string]*slot), lookups: make(chan struct{}, maxLookups)}
+}
 
 // acquire waits for a turn at addr. release gives it back and must be called once.
 func (p *pacer) acquire(ctx context.Context, addr string) (release func(), err error) {
@@ -46,6 +53,16 @@ func (p *pacer) acquire(ctx context.Context, addr string) (release func(), err e
 		return func() { <-s.tokens; leave() }, nil
 	case <-ctx.Done():
 		leave()
+		return nil, ctx.Err()
+	}
+}
+
+// resolving waits for a turn at the resolver.
+func (p *pacer) resolving(ctx context.Context) (release func(), err error) {
+	select {
+	case p.lookups <- struct{}{}:
+		return func() { <-p.lookups }, nil
+	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }

@@ -111,17 +111,17 @@ func (c *Client) shared(ctx context.Context, r *route) (*Conn, error) {
 	}
 	s, ok := c.jumps.conns[key]
 	if ok && s.spent() {
-		if s.conn != nil {
-			c.wg.Go(func() { s.conn.Close() })
+		if gone := s.conn; gone != nil {
+			c.wg.Go(func() { gone.Close() })
 		}
 		ok = false
 	}
 	if !ok {
-		s = &sharedConn{ready: make(chan struct{})}
-		c.jumps.conns[key] = s
+		made := &sharedConn{ready: make(chan struct{})}
+		s, c.jumps.conns[key] = made, made
 		c.wg.Go(func() {
-			s.conn, s.err = c.dial(c.ctx, r)
-			close(s.ready)
+			made.conn, made.err = c.dial(c.ctx, r)
+			close(made.ready)
 		})
 	}
 	c.jumps.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,19 +42,26 @@ func newKey(t testing.TB) ssh.Signer {
 	return s
 }
 
-// writeKey makes a key file with its public half in FILE.pub.
+// writeKey makes a key file with its public half in FILE.pub. One with a passphrase is
+// made by ssh-keygen, which can do so with few rounds.
 func writeKey(t testing.TB, path, passphrase string) ssh.Signer {
 	t.Helper()
+	if passphrase != "" {
+		args := []string{"-q", "-t", "ed25519", "-a", "1", "-N", passphrase, "-f", path}
+		if out, err := exec.Command(needs(t, "ssh-keygen"), args...).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, out)
+		}
+		signer, err := ssh.ParsePrivateKeyWithPassphrase(readFile(t, path), []byte(passphrase))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signer
+	}
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var block *pem.Block
-	if passphrase == "" {
-		block, err = ssh.MarshalPrivateKey(private, "test")
-	} else {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
-	}
+	block, err := ssh.MarshalPrivateKey(private, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +148,19 @@ func (s *server) drop() {
 	}
 }
 
+// changeKey replaces the host keys, and gives a function that undoes it.
+func (s *server) changeKey() (undo func()) {
+	set := func(keys []ssh.Signer) []ssh.Signer {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		old := s.hostKeys
+		s.hostKeys = keys
+		return old
+	}
+	old := set([]ssh.Signer{newKey(s.t)})
+	return func() { set(old) }
+}
+
 // offered gives the fingerprints of the keys that clients offered so far.
 func (s *server) offered() []string {
 	s.mu.Lock()
@@ -176,9 +197,11 @@ func (s *server) serve(c net.Conn) {
 		}
 		return nil, nil
 	}
+	s.mu.Lock()
 	for _, k := range s.hostKeys {
 		config.AddHostKey(k)
 	}
+	s.mu.Unlock()
 	sc, chans, reqs, err := ssh.NewServerConn(c, config)
 	if err != nil {
 		return

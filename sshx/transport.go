@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,28 +16,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 )
-
-// timesOf makes a number a factor of a duration.
-func timesOf(n int) time.Duration { return time.Duration(max(n, 1)) }
-
-// lookup gives the addresses of a host that its AddressFamily allows.
-func lookup(ctx context.Context, s *settings) ([]netip.Addr, error) {
-	if ip, err := netip.ParseAddr(s.HostName); err == nil {
-		return []netip.Addr{ip}, nil
-	}
-	network := map[string]string{"inet": "ip4", "inet6": "ip6"}[s.AddressFamily]
-	if network == "" {
-		network = "ip"
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, s.HostName)
-	if err != nil {
-		return nil, err
-	}
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
-	}
-	return addrs, nil
-}
 
 // tunnelConn is a channel of a jump host's connection that leads to another host. It has
 // no deadlines; the dial that uses it closes it instead.

@@ -1,0 +1,445 @@
+package sshx
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// testAgent is an ssh-agent in this process.
+type testAgent struct {
+	agent.ExtendedAgent
+	socket string
+
+	mu    sync.Mutex
+	signs int
+	now   int           // signatures in the making
+	most  int           // of now
+	hold  chan struct{} // while not nil and open, signatures wait
+	fail  bool
+}
+
+// newAgent serves an agent with the private keys of given files.
+func newAgent(t testing.TB, h *home, names ...string) *testAgent {
+	t.Helper()
+	a := &testAgent{ExtendedAgent: agent.NewKeyring().(agent.ExtendedAgent), socket: h.path("agent.sock")}
+	for _, n := range names {
+		private, err := ssh.ParseRawPrivateKey(readFile(t, h.path(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Add(agent.AddedKey{PrivateKey: private, Comment: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", a.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { defer c.Close(); agent.ServeAgent(a, c) })
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	t.Setenv("SSH_AUTH_SOCK", a.socket)
+	return a
+}
+
+// SignWithFlags implements [agent.ExtendedAgent].
+func (a *testAgent) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
+	a.mu.Lock()
+	a.signs++
+	a.now++
+	a.most = max(a.most, a.now)
+	hold, fail := a.hold, a.fail
+	a.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	a.mu.Lock()
+	a.now--
+	a.mu.Unlock()
+	if fail {
+		return nil, errors.New("refused by the user")
+	}
+	return a.ExtendedAgent.SignWithFlags(key, data, flags)
+}
+
+func readFile(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// only accepts one key.
+func only(key ssh.PublicKey) func(string, ssh.PublicKey) bool {
+	return func(_ string, k ssh.PublicKey) bool { return bytes.Equal(k.Marshal(), key.Marshal()) }
+}
+
+// identities is a configuration of key files.
+func identities(h *home, names ...string) string {
+	var b strings.Builder
+	b.WriteString("Host *\n")
+	for _, n := range names {
+		fmt.Fprintf(&b, " IdentityFile %s\n", h.path(n))
+	}
+	return b.String()
+}
+
+func TestOrderOfKeys(t *testing.T) {
+	h := newHome(t)
+	keys := map[string]ssh.Signer{"id": h.key}
+	for _, n := range []string{"f1", "f2", "a1", "a2"} {
+		keys[n] = writeKey(t, h.path(n), "")
+	}
+	newAgent(t, h, "a1", "f2", "a2")
+	name := func(fingerprint string) string {
+		for n, k := range keys {
+			if ssh.FingerprintSHA256(k.PublicKey()) == fingerprint {
+				return n
+			}
+		}
+		return "?"
+	}
+	for _, tt := range []struct {
+		config string
+		want   []string
+	}{
+		{identities(h, "f1", "f2"), []string{"f2", "a1", "a2", "f1", "id"}}, // agent's configured keys, its others, files
+		{"IdentitiesOnly yes\n" + identities(h, "f1", "f2"), []string{"f2", "f1", "id"}},
+		{"IdentityAgent none\n" + identities(h, "f1", "f2"), []string{"f1", "f2", "id"}},
+		{"IdentitiesOnly yes\n" + identities(h, "a2.pub"), []string{"a2", "id"}}, // a public key selects
+	} {
+		s := (&server{accepts: func(string, ssh.PublicKey) bool { return false }}).start(t)
+		h.config(tt.config)
+		h.knows(s)
+		_, err := h.client(Options{}).Dial(t.Context(), s.addr)
+		var ae *AuthError
+		if !errors.As(err, &ae) || ae.User != "tester" || len(ae.Tried) != len(tt.want) {
+			t.Errorf("%s: %v", tt.config, err)
+		}
+		var got []string
+		for _, f := range s.offered() {
+			got = append(got, name(f))
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: offered %v, want %v", tt.config, got, tt.want)
+		}
+	}
+}
+
+func TestAtMostFiveKeysAndTheWinnerFirst(t *testing.T) {
+	h := newHome(t)
+	names := []string{"k1", "k2", "k3", "k4", "k5", "k6"}
+	var signers []ssh.Signer
+	for _, n := range names {
+		signers = append(signers, writeKey(t, h.path(n), ""))
+	}
+	h.config(identities(h, names...))
+	c := h.client(Options{})
+	s := (&server{accepts: only(signers[5].PublicKey())}).start(t)
+	h.knows(s)
+	second := (&server{accepts: only(signers[3].PublicKey())}).start(t)
+	h.knows(second)
+	third := (&server{accepts: only(signers[3].PublicKey())}).start(t)
+	h.knows(third)
+	_, err := c.Dial(t.Context(), s.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || !ae.Limit || len(ae.Tried) != MaxKeyTries || len(s.offered()) != MaxKeyTries ||
+		!strings.Contains(err.Error(), "IdentityFile") {
+		t.Errorf("six keys, the last is right: %v", err)
+	}
+	h.dial(c, second.addr)
+	if n := len(second.offered()); n != 4 { // the server remembers its answer for the signature
+		t.Errorf("%d offers to the second server", n)
+	}
+	h.dial(c, third.addr)
+	want := ssh.FingerprintSHA256(signers[3].PublicKey())
+	if got := third.offered(); got[0] != want {
+		t.Errorf("offered %v to the third server, want %s first", got, want)
+	}
+}
+
+func TestAgentKeySignsAndRefusals(t *testing.T) {
+	h := newHome(t)
+	other := writeKey(t, h.path("other"), "")
+	a := newAgent(t, h, "id", "other")
+	s := (&server{}).start(t)
+	h.knows(s)
+	c := h.client(Options{})
+	h.dial(c, s.addr)
+	h.dial(c, s.addr)
+	if a.signs != 2 {
+		t.Errorf("%d signatures", a.signs)
+	}
+	a.mu.Lock()
+	a.fail = true
+	a.mu.Unlock()
+	_, err := c.Dial(t.Context(), s.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || len(ae.Tried) != 2 || !strings.Contains(ae.Tried[0], "the agent did not sign") {
+		t.Errorf("a refusal of the agent must not stop the next key: %v", err)
+	}
+	if f := s.offered(); f[len(f)-1] != ssh.FingerprintSHA256(other.PublicKey()) {
+		t.Errorf("the second key was not offered: %v", f)
+	}
+}
+
+func TestAgentSignaturesAreBounded(t *testing.T) {
+	h := newHome(t)
+	a := newAgent(t, h, "id")
+	a.hold = make(chan struct{})
+	c := h.client(Options{})
+	c.pace = newPacer()
+	var servers []*server
+	for range 4 {
+		s := (&server{}).start(t)
+		h.knows(s)
+		servers = append(servers, s)
+	}
+	var wg sync.WaitGroup
+	for i := range 24 {
+		wg.Go(func() {
+			conn, err := c.Dial(t.Context(), servers[i%4].addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.Close()
+		})
+	}
+	close(a.hold)
+	wg.Wait()
+	if a.signs != 24 || a.most > maxAgentSigns {
+		t.Errorf("%d signatures, %d at once", a.signs, a.most)
+	}
+}
+
+func TestAHangingAgentEndsWithTheDial(t *testing.T) {
+	h := newHome(t)
+	a := newAgent(t, h, "id")
+	a.hold = make(chan struct{})
+	defer close(a.hold)
+	s := (&server{}).start(t)
+	h.knows(s)
+	c := h.client(Options{AuthTimeout: 50 * time.Millisecond})
+	_, err := c.Dial(t.Context(), s.addr)
+	var de *DialError
+	var te *TimeoutError
+	if !errors.As(err, &de) || de.Stage != StageAuth || !errors.As(err, &te) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNoUsableKey(t *testing.T) {
+	h := newHome(t)
+	s := (&server{}).start(t)
+	h.knows(s)
+	writeKey(t, h.path("locked"), "secret")
+	writeFile(t, h.path("rubbish"), "-----BEGIN NONSENSE-----\n")
+	writeKey(t, h.path("open"), "")
+	if err := os.Chmod(h.path("open"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, h.path("small"), smallRSA(t))
+	writeFile(t, h.path("public"), string(ssh.MarshalAuthorizedKey(newKey(t).PublicKey())))
+	for _, tt := range []struct{ config, want string }{
+		{"IdentityFile " + h.path("gone") + "\n", "~/gone: missing"},
+		{"IdentityFile " + h.path("locked") + "\n", "~/locked: needs a passphrase: load it with `ssh-add " + h.path("locked")},
+		{"IdentityFile " + h.path("rubbish") + "\n", "~/rubbish: not a private key"},
+		{"IdentityFile " + h.path("open") + "\n", "~/open: bad permissions 0644: remove those of others with `chmod 0600`"},
+		{"IdentityFile " + h.path("small") + "\nRequiredRSASize 3072\n", "~/small: RSA key of 2048 bits, at least 3072"},
+		{"IdentityFile " + h.path("public") + "\n", "a public key whose private half is in no agent"},
+		{"IdentityFile " + h.path("id") + "\nPubkeyAcceptedAlgorithms rsa-sha2-*\n", "PubkeyAcceptedAlgorithms rules ssh-ed25519 out"},
+		{"IdentityFile ~/.ssh/id_rsa\nIdentityFile ~/.ssh/id_ed25519\nIdentityAgent none\n", "no agent is used (IdentityAgent none), ~/.ssh/id_rsa, ~/.ssh/id_ed25519 missing"},
+		{"IdentityAgent " + h.path("nobody") + "\nIdentityFile none\n", "the agent at " + h.path("nobody") + " does not answer"},
+	} {
+		writeFile(t, h.path("config"), fmt.Sprintf("User u\nUserKnownHostsFile %s\n%s", h.path("known_hosts"), tt.config))
+		_, err := h.client(Options{}).Dial(t.Context(), s.addr)
+		var ae *AuthError
+		if !errors.As(err, &ae) || len(ae.Tried) > 0 || !strings.Contains(err.Error(), "no usable key for u@127.0.0.1") ||
+			!strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "load a key with ssh-add") {
+			t.Errorf("%s: %v", tt.config, err)
+		}
+	}
+}
+
+// smallRSA is an RSA key of 2048 bits.
+func smallRSA(t testing.TB) string {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(k, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(block))
+}
+
+func TestPassphraseIsAskedOnce(t *testing.T) {
+	h := newHome(t)
+	locked := writeKey(t, h.path("locked"), "secret")
+	h.config(identities(h, "locked"))
+	s := (&server{accepts: only(locked.PublicKey())}).start(t)
+	h.knows(s)
+	asked := 0
+	ask := func(path string) ([]byte, error) {
+		asked++
+		if path != h.path("locked") {
+			t.Errorf("asked for %s", path)
+		}
+		return []byte("secret"), nil
+	}
+	c := h.client(Options{Interactive: true, AskPassphrase: ask})
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			conn, err := c.Dial(t.Context(), s.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.Close()
+		})
+	}
+	wg.Wait()
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	wrong := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { return []byte("x"), nil }})
+	if _, err := wrong.Dial(t.Context(), s.addr); err == nil || !strings.Contains(err.Error(), "passphrase was not right") {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	quiet := h.client(Options{AskPassphrase: func(string) ([]byte, error) { t.Error("asked without leave"); return nil, nil }})
+	if _, err := quiet.Dial(t.Context(), s.addr); err == nil || !strings.Contains(err.Error(), "needs a passphrase") {
+		t.Errorf("not interactive: %v", err)
+	}
+	refuses := (&server{accepts: only(newKey(t).PublicKey())}).start(t)
+	h.knows(refuses)
+	never := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { t.Error("asked though nobody takes the key"); return nil, nil }})
+	if _, err := never.Dial(t.Context(), refuses.addr); err == nil {
+		t.Error("a refused key was let in")
+	}
+}
+
+func TestServerWithoutPublicKeys(t *testing.T) {
+	h := newHome(t)
+	s := &server{}
+	s.onConn = func(c net.Conn) bool {
+		config := &ssh.ServerConfig{PasswordCallback: func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("no") }}
+		config.AddHostKey(s.hostKeys[0])
+		ssh.NewServerConn(c, config)
+		return false
+	}
+	s.start(t)
+	h.knows(s)
+	_, err := h.client(Options{}).Dial(t.Context(), s.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || !slices.Equal(ae.Methods, []string{"password"}) || !strings.Contains(err.Error(), "accepts only password") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// signCert makes a certificate for a key.
+func signCert(t testing.TB, key ssh.PublicKey, ca ssh.Signer, kind uint32, change func(*ssh.Certificate)) *ssh.Certificate {
+	t.Helper()
+	cert := &ssh.Certificate{Key: key, CertType: kind, ValidBefore: ssh.CertTimeInfinity, KeyId: "test"}
+	if change != nil {
+		change(cert)
+	}
+	if err := cert.SignCert(rand.Reader, ca); err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func TestUserCertificates(t *testing.T) {
+	h := newHome(t)
+	ca := newKey(t)
+	cert := signCert(t, h.key.PublicKey(), ca, ssh.UserCert, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"tester"} })
+	isCert := func(_ string, k ssh.PublicKey) bool {
+		c, ok := k.(*ssh.Certificate)
+		return ok && bytes.Equal(c.SignatureKey.Marshal(), ca.PublicKey().Marshal())
+	}
+	for _, tt := range []struct{ file, config string }{
+		{"id-cert.pub", ""},
+		{"elsewhere.pub", "CertificateFile " + h.path("elsewhere.pub") + "\n"},
+	} {
+		writeFile(t, h.path(tt.file), string(ssh.MarshalAuthorizedKey(cert)))
+		h.config(tt.config)
+		s := (&server{accepts: isCert}).start(t)
+		h.knows(s)
+		h.dial(h.client(Options{}), s.addr)
+		if err := os.Remove(h.path(tt.file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestRSAKeySignsWithSHA2(t *testing.T) {
+	h := newHome(t)
+	writeFile(t, h.path("rsa"), smallRSA(t))
+	h.config(identities(h, "rsa"))
+	for _, withAgent := range []bool{false, true} {
+		if withAgent {
+			newAgent(t, h, "rsa")
+		}
+		s := (&server{accepts: func(_ string, k ssh.PublicKey) bool { return k.Type() == ssh.KeyAlgoRSA }}).start(t)
+		h.knows(s)
+		h.dial(h.client(Options{}), s.addr)
+	}
+}
+
+func TestEncryptedKeyOfTheOldFormat(t *testing.T) {
+	h := newHome(t)
+	out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "open sesame", "-f", h.path("nopub")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Remove(h.path("nopub.pub")); err != nil {
+		t.Fatal(err)
+	}
+	h.config(identities(h, "nopub"))
+	s := (&server{}).start(t)
+	h.knows(s)
+	c := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { return []byte("open sesame"), nil }})
+	h.dial(c, s.addr)
+}
+
+func TestDialCancelledDuringAuthentication(t *testing.T) {
+	h := newHome(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := (&server{accepts: func(string, ssh.PublicKey) bool { cancel(); return false }}).start(t)
+	h.knows(s)
+	_, err := h.client(Options{}).Dial(ctx, s.addr)
+	var de *DialError
+	if !errors.As(err, &de) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

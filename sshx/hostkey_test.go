@@ -1,0 +1,339 @@
+package sshx
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// newECDSA makes a P-256 key.
+func newECDSA(t testing.TB) ssh.Signer {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := ssh.NewSignerFromKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// name is a server as known_hosts has it.
+func (s *server) name() string { return "[127.0.0.1]:" + s.port() }
+
+// hostKeyError dials and wants a *HostKeyError.
+func hostKeyError(t *testing.T, c *Client, addr string) *HostKeyError {
+	t.Helper()
+	conn, err := c.Dial(t.Context(), addr)
+	if err == nil {
+		conn.Close()
+		t.Fatal("the host key was accepted")
+	}
+	var de *DialError
+	var ke *HostKeyError
+	if !errors.As(err, &de) || de.Stage != StageHostKey || !errors.As(err, &ke) {
+		t.Fatalf("got %v", err)
+	}
+	return ke
+}
+
+func TestUnknownHostKey(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	for _, config := range []string{"", "StrictHostKeyChecking yes\n", "StrictHostKeyChecking ask\n"} {
+		h.config(config)
+		e := hostKeyError(t, h.client(Options{}), s.addr)
+		want := ssh.FingerprintSHA256(s.hostKeys[0].PublicKey())
+		if e.Kind != KeyUnknown || e.Fingerprint != want || e.KeyType != "ssh-ed25519" || e.Host != s.name() || e.File != h.path("known_hosts") {
+			t.Errorf("%+v", e)
+		}
+		for _, part := range []string{"is not known (ssh-ed25519 " + want, "`ssh " + s.addr + "`", "`ssh-keyscan -p " + s.port() + " 127.0.0.1` to " + h.path("known_hosts")} {
+			if !strings.Contains(e.Error(), part) {
+				t.Errorf("%v\nlacks %q", e, part)
+			}
+		}
+	}
+	if _, err := os.Stat(h.path("known_hosts")); err == nil {
+		t.Error("known_hosts was written")
+	}
+	if len(s.offered()) > 0 {
+		t.Error("a key was offered to an unknown host")
+	}
+}
+
+func TestChangedHostKeyNeverPasses(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	text := "# c\n" + s.name() + " " + keyText(newKey(t).PublicKey()) + "\n"
+	for _, mode := range []string{"yes", "ask", "accept-new", "no", "off"} {
+		writeFile(t, h.path("known_hosts"), text)
+		h.config("StrictHostKeyChecking " + mode + "\n")
+		c := h.client(Options{Interactive: true, AskHostKey: func(HostKeyQuestion) bool { t.Error("asked"); return true }})
+		e := hostKeyError(t, c, s.addr)
+		if e.Kind != KeyChanged || e.Line != 2 || !strings.Contains(e.Error(), h.path("known_hosts")+":2") || !strings.Contains(e.Error(), "ssh-keygen -R") {
+			t.Errorf("%s: %v", mode, e)
+		}
+		if string(readFile(t, h.path("known_hosts"))) != text {
+			t.Errorf("%s: known_hosts was changed", mode)
+		}
+	}
+}
+
+func TestRevokedHostKey(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	key := keyText(s.hostKeys[0].PublicKey())
+	writeFile(t, h.path("known_hosts"), s.name()+" "+key+"\n@revoked * "+key+"\n")
+	if e := hostKeyError(t, h.client(Options{}), s.addr); e.Kind != KeyRevoked || e.Line != 2 {
+		t.Errorf("%v", e)
+	}
+	other := keyText(newKey(t).PublicKey())
+	writeFile(t, h.path("other"), other+"\n# none of ours\n")
+	writeFile(t, h.path("ours"), other+"\n"+key+" comment\n")
+	writeFile(t, h.path("damaged"), other+"\nrubbish\n")
+	krl := h.path("krl")
+	if out, err := exec.Command(needs(t, "ssh-keygen"), "-k", "-f", krl, h.path("ours")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command("ssh-keygen", "-k", "-f", krl+"2", h.path("other")).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	writeFile(t, h.path("krl3"), "SSHKRL\n\x00rubbish")
+	writeFile(t, h.path("known_hosts"), s.name()+" "+key+"\n")
+	for file, want := range map[string]string{"ours": "listed in " + h.path("ours"), "damaged": "cannot be read", "missing": "cannot be read", "krl": "listed in", "krl3": "cannot be read", "other": "", "krl2": ""} {
+		h.config("RevokedHostKeys " + h.path(file) + "\n")
+		c := h.client(Options{})
+		if want == "" {
+			h.dial(c, s.addr)
+		} else if e := hostKeyError(t, c, s.addr); e.Kind != KeyRevoked || !strings.Contains(e.Error(), want) {
+			t.Errorf("%s: %v", file, e)
+		}
+	}
+}
+
+func TestAcceptNew(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	for i, config := range []string{"StrictHostKeyChecking accept-new\n", "StrictHostKeyChecking no\n", "StrictHostKeyChecking accept-new\nHashKnownHosts yes\n"} {
+		os.Remove(h.path("known_hosts"))
+		h.config(config)
+		c := h.client(Options{})
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				conn, err := c.Dial(t.Context(), s.addr)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Close()
+			})
+		}
+		wg.Wait()
+		text := string(readFile(t, h.path("known_hosts")))
+		if strings.Count(text, "\n") != 1 || strings.Contains(text, s.name()) == (i == 2) {
+			t.Errorf("%s: known_hosts:\n%s", config, text)
+		}
+		h.config("StrictHostKeyChecking yes\n")
+		h.dial(h.client(Options{}), s.addr)
+	}
+}
+
+func TestAcceptedKeyIsRememberedWithoutAFile(t *testing.T) {
+	h, s := newHome(t), (&server{hostKeys: []ssh.Signer{newKey(t)}}).start(t)
+	for _, file := range []string{"none", "/dev/null", h.path("config") + "/below-a-file"} {
+		h.config("StrictHostKeyChecking accept-new\nUserKnownHostsFile " + file + "\n")
+		var said []string
+		c := h.client(Options{Logf: func(f string, a ...any) { said = append(said, fmt.Sprintf(f, a...)) }})
+		h.dial(c, s.addr)
+		undo := s.changeKey()
+		if e := hostKeyError(t, c, s.addr); e.Kind != KeyChanged {
+			t.Errorf("%s: %v", file, e)
+		}
+		undo()
+		if strings.Contains(file, "below") && len(said) == 0 {
+			t.Error("the file could not be written, and nobody was told")
+		}
+	}
+}
+
+func TestAskHostKeyOnce(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	for _, yes := range []bool{false, true} {
+		asked := 0
+		c := h.client(Options{Interactive: true, HandshakeTimeout: time.Second, AskHostKey: func(q HostKeyQuestion) bool {
+			asked++
+			if q.Host != s.name() || q.File != h.path("known_hosts") || !strings.HasPrefix(q.Fingerprint, "SHA256:") || q.KeyType != "ssh-ed25519" {
+				t.Errorf("asked %+v", q)
+			}
+			return yes
+		}})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				conn, err := c.Dial(t.Context(), s.addr)
+				if (err == nil) != yes {
+					t.Errorf("answer %v: %v", yes, err)
+				}
+				if err == nil {
+					conn.Close()
+				}
+			})
+		}
+		wg.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	}
+	h.config("BatchMode yes\n")
+	os.Remove(h.path("known_hosts"))
+	hostKeyError(t, h.client(Options{Interactive: true, AskHostKey: func(HostKeyQuestion) bool { t.Error("asked in batch mode"); return true }}), s.addr)
+}
+
+// TestOrderOfHostKeyTypes has a server with two keys of which known_hosts has one: the
+// other must not be taken for a change.
+func TestOrderOfHostKeyTypes(t *testing.T) {
+	h := newHome(t)
+	ed, ec := newKey(t), newECDSA(t)
+	for _, known := range []ssh.Signer{ed, ec} {
+		s := (&server{hostKeys: []ssh.Signer{ec, ed}}).start(t)
+		for _, text := range []string{s.name() + " ", hashed(s.name()) + " ", "127.0.0.1 ", "* ", "[127.0.0.*]:* "} {
+			writeFile(t, h.path("known_hosts"), text+keyText(known.PublicKey())+"\n")
+			h.dial(h.client(Options{}), s.addr)
+		}
+	}
+}
+
+// TestOrderOfHostKeyTypesInALongHashedFile needs the second connection: the file has lines
+// of both types, and is not searched for each host.
+func TestOrderOfHostKeyTypesInALongHashedFile(t *testing.T) {
+	h := newHome(t)
+	ed, ec := newKey(t), newECDSA(t)
+	s := (&server{hostKeys: []ssh.Signer{ed, ec}}).start(t)
+	var text strings.Builder
+	for i := range exactScanLines {
+		fmt.Fprintf(&text, "%s %s\n", hashed(fmt.Sprintf("n%d", i)), keyText(ed.PublicKey()))
+	}
+	fmt.Fprintf(&text, "%s %s\n", hashed(s.name()), keyText(ec.PublicKey()))
+	writeFile(t, h.path("known_hosts"), text.String())
+	h.dial(h.client(Options{}), s.addr)
+	if s.dialled() != 2 {
+		t.Errorf("%d connections", s.dialled())
+	}
+	other := (&server{hostKeys: []ssh.Signer{newECDSA(t)}}).start(t)
+	fmt.Fprintf(&text, "%s %s\n", hashed(other.name()), keyText(ec.PublicKey()))
+	writeFile(t, h.path("known_hosts"), text.String())
+	if e := hostKeyError(t, h.client(Options{}), other.addr); e.Kind != KeyChanged || e.Line != exactScanLines+2 {
+		t.Errorf("%v", e)
+	}
+}
+
+func TestHostKeyAliasAndPortlessEntries(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	key := keyText(s.hostKeys[0].PublicKey())
+	for _, tt := range []struct {
+		config, text string
+		kind         HostKeyKind
+	}{
+		{"HostKeyAlias Fleet\n", "fleet " + key, ""},
+		{"HostKeyAlias fleet\n", s.name() + " " + key, KeyUnknown},
+		{"", "127.0.0.1 " + key, ""},
+		{"", "127.0.0.1 " + keyText(newKey(t).PublicKey()), KeyUnknown}, // another sshd of the host
+		{"", "127.0.0.1 " + key + "\n@revoked 127.0.0.1 " + key, KeyRevoked},
+	} {
+		writeFile(t, h.path("known_hosts"), tt.text+"\n")
+		h.config(tt.config)
+		if tt.kind == "" {
+			h.dial(h.client(Options{}), s.addr)
+		} else if e := hostKeyError(t, h.client(Options{}), s.addr); e.Kind != tt.kind {
+			t.Errorf("%q with %q: %v", tt.config, tt.text, e)
+		}
+	}
+}
+
+func TestHostCertificates(t *testing.T) {
+	h := newHome(t)
+	ca, otherCA, plain := newKey(t), newKey(t), newKey(t)
+	authority := "@cert-authority * " + keyText(ca.PublicKey()) + "\n"
+	valid := func(c *ssh.Certificate) { c.ValidPrincipals = []string{"x", "127.0.0.1"} }
+	for _, tt := range []struct {
+		name   string
+		known  string
+		kind   uint32
+		ca     ssh.Signer
+		change func(*ssh.Certificate)
+		want   HostKeyKind
+	}{
+		{"good", authority, ssh.HostCert, ca, valid, ""},
+		{"pattern", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"127.*"} }, ""},
+		{"no principals", authority, ssh.HostCert, ca, nil, KeyUnknown},
+		{"other principal", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"web"} }, KeyUnknown},
+		{"other authority", authority, ssh.HostCert, otherCA, valid, KeyUnknown},
+		{"user certificate", authority, ssh.UserCert, ca, valid, KeyUnknown},
+		{"expired", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { valid(c); c.ValidBefore = 1000 }, KeyUnknown},
+		{"not yet valid", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { valid(c); c.ValidAfter = 1 << 62 }, KeyUnknown},
+		{"authority for others", "@cert-authority *.example " + keyText(ca.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyUnknown},
+		{"authority revoked", authority + "@revoked * " + keyText(ca.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyUnknown},
+		{"key revoked", authority + "@revoked * " + keyText(plain.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyRevoked},
+		{"bad certificate, known key", authority + "* " + keyText(plain.PublicKey()) + "\n", ssh.HostCert, otherCA, valid, ""},
+	} {
+		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
+			cert, err := ssh.NewCertSigner(signCert(t, plain.PublicKey(), tt.ca, tt.kind, tt.change), plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := (&server{hostKeys: []ssh.Signer{cert}}).start(t)
+			writeFile(t, h.path("known_hosts"), tt.known)
+			if tt.want == "" {
+				h.dial(h.client(Options{}), s.addr)
+			} else if e := hostKeyError(t, h.client(Options{}), s.addr); e.Kind != tt.want {
+				t.Errorf("%v", e)
+			}
+		})
+	}
+}
+
+func TestAlgorithmList(t *testing.T) {
+	defaults, supported, insecure := []string{"a", "b", "c"}, []string{"a", "b", "c", "d"}, []string{"old"}
+	for spec, want := range map[string]string{
+		"": "a b c", "c,a": "c a", "+d": "a b c d", "^c,d": "c d a b", "-a*": "b c", "x,d": "d", "old,a": "old a", "+old": "a b c old", "-?": "!", "x": "!", "a,a": "a",
+	} {
+		got, err := algorithmList(spec, defaults, supported, insecure)
+		if want == "!" {
+			if err == nil {
+				t.Errorf("%q: %v", spec, got)
+			}
+		} else if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, %v", spec, got, err)
+		}
+	}
+}
+
+func TestConfiguredAlgorithms(t *testing.T) {
+	h, s := newHome(t), (&server{}).start(t)
+	h.knows(s)
+	h.config("Ciphers aes256-gcm@openssh.com,aes128-cbc\nMACs -hmac-sha1*\nKexAlgorithms ^curve25519-sha256\nHostKeyAlgorithms ssh-ed25519\n")
+	h.dial(h.client(Options{}), s.addr)
+	for _, config := range []string{"Ciphers blowfish-cbc\n", "HostKeyAlgorithms ssh-foo\n", "KexAlgorithms x\n"} {
+		h.config(config)
+		_, err := h.client(Options{}).Dial(t.Context(), s.addr)
+		var de *DialError
+		if !errors.As(err, &de) || de.Stage != StageConfig || !strings.Contains(err.Error(), "is supported here") {
+			t.Errorf("%s: %v", config, err)
+		}
+	}
+	h.config("HostKeyAlgorithms ecdsa-sha2-nistp256\n")
+	_, err := h.client(Options{}).Dial(t.Context(), s.addr)
+	var de *DialError
+	if !errors.As(err, &de) || de.Stage != StageHandshake || !strings.Contains(err.Error(), "no common algorithm") {
+		t.Errorf("nothing in common: %v", err)
+	}
+}
