@@ -1,7 +1,6 @@
 package deployment
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -9,9 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // scripts is a virtualenv without requirements, shared by tests of what deploy.py does.
@@ -206,133 +203,6 @@ func TestDeployRoles(t *testing.T) {
 	n.Spec.ReportFile = ""
 	if _, reported, err := Deploy(t.Context(), n.Spec, venv); reported || err != nil {
 		t.Errorf("without a report file: %v, %v", reported, err)
-	}
-}
-
-// TestDeployLeavesProcesses starts a daemon that keeps its output open.
-func TestDeployLeavesProcesses(t *testing.T) {
-	t.Parallel()
-	n, venv := scripts(t)(t, `
-import os, subprocess
-p = subprocess.Popen(['cat', os.path.expanduser('~/gate')], start_new_session=True)
-print(p.pid)
-`)
-	gate := fifo(t, filepath.Join(n.dir, "home", "gate"))
-	n.Spec.drainDelay = 10 * time.Millisecond
-	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
-		t.Fatal(err)
-	}
-	if !n.noted("deploy.py left processes behind") {
-		t.Errorf("notes %q", n.notes)
-	}
-	// The daemon is still there to take what it is sent.
-	if err := os.WriteFile(gate, []byte("x"), 0); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestDeployCancelled ends a deploy.py that cleans up, one that does not listen, and a
-// child of one that has more to finish than itself.
-func TestDeployCancelled(t *testing.T) {
-	t.Parallel()
-	script := scripts(t)
-	const tell = "open(os.path.expanduser('~/started'), 'w').close()\nopen(os.path.expanduser('~/gate')).read()\n"
-	for _, test := range []struct {
-		name, deploy, said string
-		want               ExitError
-	}{
-		{"cleans up", "import os, signal, sys\nsignal.signal(15, lambda *a: (print('cleaned up'), sys.exit(4)))\n" + tell, "cleaned up\n", ExitError{"deploy.py", 4, ""}},
-		{"does not listen", "import os, signal\nsignal.signal(15, signal.SIG_IGN)\n" + tell, "", ExitError{"deploy.py", 0, "killed"}},
-		{"child", "import os, subprocess\nsubprocess.Popen(['sh', '-c', \"trap 'echo finished; exit' TERM; : >$HOME/started; read x <$HOME/gate\"]).wait()\n", "finished\n", ExitError{"deploy.py", 0, "terminated"}},
-	} {
-		n, venv := script(t, test.deploy)
-		fifo(t, filepath.Join(n.dir, "home", "gate"))
-		started := fifo(t, filepath.Join(n.dir, "home", "started"))
-		if test.want.Signal == "killed" {
-			n.Spec.killDelay = 10 * time.Millisecond
-		}
-		ctx, cancel := context.WithCancelCause(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			_, _, err := Deploy(ctx, n.Spec, venv)
-			done <- err
-		}()
-		receive(t, started, done)
-		reason := errors.New("run cancelled")
-		cancel(reason)
-		err := <-done
-		var exit *ExitError
-		if !errors.Is(err, reason) || !errors.As(err, &exit) || *exit != test.want {
-			t.Errorf("%s: %v (%+v), want %+v", test.name, err, exit, test.want)
-		}
-		if got := n.stdout.String(); got != test.said {
-			t.Errorf("%s: said %q, want %q", test.name, got, test.said)
-		}
-	}
-	n, venv := script(t, "print('started')")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, err := Deploy(ctx, n.Spec, venv); !errors.Is(err, context.Canceled) || n.stdout.String() != "" {
-		t.Errorf("cancelled before: %v, said %q", err, n.said())
-	}
-}
-
-func TestExecutable(t *testing.T) {
-	t.Parallel()
-	const show = "#!/bin/sh\necho \"$TROOPS_HOSTNAME|$TROOPS_ROLES|$TROOPS_COMMIT|$TROOPS_RUN|$VIRTUAL_ENV|$(pwd)\"\n"
-	n := newNode(t, map[string]string{
-		"deploy":     show,
-		"roles.toml": "[web]\nhosts = [\"root@shellbox-1.example.com:22\"]\n[db]\nhosts = [\"db-1\"]\n[all]\nhosts = [\"db-1\", \"shellbox-1.example.com\"]\n",
-	})
-	roles := n.deploy()
-	want := strings.Join([]string{n.Spec.Hostname, "all web", n.Spec.Commit, n.Spec.Run, "", n.Spec.Checkout}, "|") + "\n"
-	if got := n.stdout.String(); got != want || !slices.Equal(roles, []string{"all", "web"}) {
-		t.Errorf("said %q, want %q; roles %q", got, want, roles)
-	}
-	if _, err := os.Stat(n.Spec.Venvs); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a virtualenv was made: %v", err)
-	}
-
-	n.next()
-	n.Spec.Hostname = ""
-	n.deploy()
-	name, err := os.Hostname()
-	if err != nil || !strings.HasPrefix(n.stdout.String(), name) {
-		t.Errorf("said %q on %q", n.stdout, name)
-	}
-
-	n.next()
-	n.files(map[string]string{"requirements.txt": "foo\n", "deploy": "#!/usr/bin/env python3\nimport foo\nprint(foo.V)\n"})
-	wheel(t, n.wheels, "foo", "1.0", map[string]string{"foo.py": "V = 1\n"})
-	n.deploy()
-	if !strings.HasSuffix(n.stdout.String(), "\n1\n") {
-		t.Errorf("with requirements: said %q", n.said())
-	}
-}
-
-func TestExecutableFails(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, map[string]string{"deploy": "#!/bin/sh\nexit 9\n"})
-	_, reported, err := Deploy(t.Context(), n.Spec, "")
-	var exit *ExitError
-	if !errors.As(err, &exit) || *exit != (ExitError{Command: "deploy", Code: 9}) || reported {
-		t.Errorf("exit 9: %v, reported %v", err, reported)
-	}
-	n.files(map[string]string{"deploy": "echo no first line\n"})
-	if _, _, err = Deploy(t.Context(), n.Spec, ""); !errors.Is(err, syscall.ENOEXEC) || !strings.Contains(err.Error(), "#!/bin/sh") {
-		t.Errorf("no #!: %v", err)
-	}
-	n.files(map[string]string{"deploy": "#!/nowhere/sh\n"})
-	if _, _, err = Deploy(t.Context(), n.Spec, ""); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no such interpreter: %v", err)
-	}
-	n.files(map[string]string{"deploy": "#!/bin/sh\necho ran\n", "roles.toml": "[web\n"})
-	if _, _, err = Deploy(t.Context(), n.Spec, ""); err == nil || !strings.Contains(err.Error(), "roles.toml") || n.stdout.String() != "" {
-		t.Errorf("broken roles.toml: %v, said %q", err, n.said())
-	}
-	n.files(map[string]string{"deploy.py": ""})
-	if _, _, err = Deploy(t.Context(), n.Spec, ""); err == nil || !strings.Contains(err.Error(), "needs a virtualenv") {
-		t.Errorf("deploy.py without a virtualenv: %v", err)
 	}
 }
 
