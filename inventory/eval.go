@@ -1,0 +1,305 @@
+package inventory
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// EvalTimeout is how long the evaluation of a deploy.py may take.
+	EvalTimeout = 30 * time.Second
+	// MaxReply is how much the evaluator may print, in bytes.
+	MaxReply = 64 << 20
+
+	evalKillDelay = 2 * time.Second
+)
+
+//go:embed pyeval/*.py
+var pyeval embed.FS
+
+// bootstrap gets the evaluator over its standard input, since an argument has at most 128 KiB.
+const bootstrap = `import json, sys
+print(json.dumps({"hello": sys.version_info[:2]}), flush=True)
+if sys.version_info >= (3, 8):
+    names = {}
+    for name, text in json.loads(sys.stdin.buffer.readline().decode()):
+        exec(compile(text, name, "exec"), names)
+    names["main"]()
+`
+
+type pyProblem struct {
+	File string `json:"file"`
+	Line int    `json:"line"`
+	Text string `json:"text"`
+	Role string `json:"role"`
+}
+
+func (p pyProblem) problem() Problem { return Problem(p) }
+
+// place is a file and a line.
+type place struct {
+	file string
+	line int
+}
+
+func (p *place) UnmarshalJSON(b []byte) error {
+	return json.Unmarshal(b, &[]any{&p.file, &p.line})
+}
+
+// evaluated is what the evaluator found out about a deploy.py.
+type evaluated struct {
+	Hosts map[string]struct {
+		Roles  []string    `json:"roles"`  // surely active
+		Maybe  []pyProblem `json:"maybe"`  // roles that may be active; without a role: any
+		Unsure []pyProblem `json:"unsure"` // where not Sure: why
+		Places []place     `json:"places"`
+		Sure   bool        `json:"sure"` // it is surely one of the hosts
+	} `json:"hosts"`
+	Errors   []pyProblem      `json:"errors"`
+	Warnings []pyProblem      `json:"warnings"`
+	Parts    []pyProblem      `json:"parts"` // roles with hosts that are not known
+	Seen     map[string]place `json:"seen"`  // every role that is named, and where first
+}
+
+// message is a line that the evaluator prints.
+type message struct {
+	Hello  []int      `json:"hello"`
+	Get    *string    `json:"get"`
+	Result *evaluated `json:"result"`
+	Limit  *pyProblem `json:"limit"`
+}
+
+// pythons returns the programs to try, in order: named, or every python3 on PATH. Scripts
+// come last: a version manager's python3 takes longer to start than the evaluation.
+func pythons(named string) []string {
+	if named != "" {
+		return []string{named}
+	}
+	var found []string
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if filepath.IsAbs(dir) {
+			if p, err := exec.LookPath(filepath.Join(dir, "python3")); err == nil {
+				found = append(found, p)
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b string) int { return cmp.Compare(scriptRank(a), scriptRank(b)) })
+	return found
+}
+
+// scriptRank is 1 for a file that begins with "#!", else 0.
+func scriptRank(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	var head [2]byte
+	if _, err := io.ReadFull(f, head[:]); err == nil && string(head[:]) == "#!" {
+		return 1
+	}
+	return 0
+}
+
+// evaluate evaluates the deploy.py of t. toml is what roles.toml defines.
+func evaluate(ctx context.Context, t *tree, toml map[string][]string, python string) (*evaluated, error) {
+	var tried []string
+	for _, p := range pythons(python) {
+		out, err := evaluateWith(ctx, p, t, toml)
+		var un *unusable
+		if !errors.As(err, &un) {
+			return out, err
+		}
+		tried = append(tried, un.Error())
+	}
+	if tried != nil {
+		return nil, fmt.Errorf("%w (%s)", ErrNoPython, strings.Join(tried, "; "))
+	}
+	return nil, ErrNoPython
+}
+
+// unusable is a python3 that did not get as far as reading the evaluator.
+type unusable struct{ why string }
+
+func (e *unusable) Error() string { return e.why }
+
+// evaluateWith runs one Python. It has no arguments and no environment that come from the
+// repository, and imports nothing but its own standard library.
+func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][]string) (_ *evaluated, err error) {
+	timeout := &LimitError{Problem{File: "deploy.py", Text: fmt.Sprintf("evaluating it took longer than %v", EvalTimeout)}}
+	ctx, cancel := context.WithTimeoutCause(ctx, EvalTimeout, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, python, "-I", "-S", "-W", "ignore", "-c", bootstrap)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8"}
+	cmd.WaitDelay = evalKillDelay
+	errs := &tail{limit: 4 << 10}
+	cmd.Stderr = errs
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("inventory: starting %s: %w", python, err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("inventory: starting %s: %w", python, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, &unusable{fmt.Sprintf("%s: %v", python, err)}
+	}
+	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t}
+	result, err := c.run(python, toml)
+	_ = in.Close()
+	if err != nil {
+		cancel()
+	}
+	ended := cmd.Wait()
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return nil, cause
+	}
+	return result, c.explain(err, ended, errs.String())
+}
+
+// conversation is the exchange of lines with one evaluator: it asks, troops answers.
+type conversation struct {
+	in   io.Writer
+	out  *bufio.Reader
+	tree *tree
+}
+
+// errBroken wraps errors of the pipes to the evaluator.
+var errBroken = errors.New("python3 ended before it was done")
+
+func (c *conversation) run(python string, toml map[string][]string) (*evaluated, error) {
+	m, err := c.next()
+	if err != nil || len(m.Hello) != 2 {
+		return nil, &unusable{python + " does not start"}
+	}
+	if v := m.Hello; v[0] < 3 || v[0] == 3 && v[1] < 8 {
+		return nil, &unusable{fmt.Sprintf("%s is version %d.%d", python, v[0], v[1])}
+	}
+	if err := c.greet(toml); err != nil {
+		return nil, err
+	}
+	for {
+		m, err := c.next()
+		switch {
+		case err != nil:
+			return nil, err
+		case m.Limit != nil:
+			return nil, &LimitError{m.Limit.problem()}
+		case m.Result != nil:
+			return m.Result, nil
+		case m.Get == nil:
+			return nil, fmt.Errorf("%w: it says nothing that is known", errBroken)
+		}
+		text, err := c.tree.read(*m.Get)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.say(map[string][]byte{"text": text}); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// greet sends the evaluator itself and its task.
+func (c *conversation) greet(toml map[string][]string) error {
+	names, err := fs.Glob(pyeval, "pyeval/*.py")
+	if err != nil {
+		return err
+	}
+	var script [][2]string
+	for _, name := range names {
+		text, err := pyeval.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		script = append(script, [2]string{name, string(text)})
+	}
+	if err := c.say(script); err != nil {
+		return err
+	}
+	files := make(map[string]string)
+	for path, e := range c.tree.files {
+		switch {
+		case !utf8.ValidString(path):
+		case e.mode == modeLink:
+			files[path] = "link"
+		case e.mode == modeSubmodule:
+			files[path] = "submodule"
+		case strings.HasSuffix(path, ".py"):
+			files[path] = "file"
+		}
+	}
+	return c.say(map[string]any{"files": files, "toml": toml})
+}
+
+func (c *conversation) say(v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("%w: %v", errBroken, err)
+	}
+	return nil
+}
+
+func (c *conversation) next() (message, error) {
+	var m message
+	line, err := c.out.ReadBytes('\n')
+	if err != nil {
+		return m, fmt.Errorf("%w: %v", errBroken, err)
+	}
+	if err := json.Unmarshal(line, &m); err != nil {
+		return m, fmt.Errorf("%w: %v", errBroken, err)
+	}
+	return m, nil
+}
+
+// explain turns a broken conversation into what ended it.
+func (c *conversation) explain(err, ended error, said string) error {
+	if !errors.Is(err, errBroken) {
+		return err
+	}
+	var exit *exec.ExitError
+	if errors.As(ended, &exit) && exit.ExitCode() == -1 {
+		// A crash of the parser on a deeply nested file looks like this on some versions.
+		return &LimitError{Problem{File: "deploy.py", Text: fmt.Sprintf("python3 did not survive reading it (%v)", ended)}}
+	}
+	if said != "" {
+		return fmt.Errorf("inventory: evaluating deploy.py: %w: %s", err, said)
+	}
+	return fmt.Errorf("inventory: evaluating deploy.py: %w", err)
+}
+
+// tail keeps the last limit bytes of what is written.
+type tail struct {
+	limit int
+	buf   bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf.Write(p)
+	if extra := t.buf.Len() - t.limit; extra > 0 {
+		t.buf.Next(extra)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return strings.TrimSpace(t.buf.String()) }

@@ -1,0 +1,177 @@
+# The passes, and the conversation with troops: one JSON object a line. In: {"files": {path:
+# mode}, "toml": {role: [hosts]}}. Out: {"get": path}, answered by {"text": base64}, any number
+# of times; at last {"result": ...} or {"limit": problem}.
+
+import base64
+import json
+import sys
+import threading
+
+MAX_HOSTS = 20000       # hosts that one repository names
+
+
+class Interp(State, Ops, Text, Methods, Builtins, Exprs, Comprehensions, Stmts, Control, Calls, Imports, Troops):
+    """One pass over deploy.py."""
+
+    def __init__(self, source, host, toml):
+        self.source = source
+        self.file, self.scope = "deploy.py", None
+        self.modules, self.calls, self.escaped = {}, [], set()
+        self.errors, self.warnings = [], []
+        self.imports = self.loop_forks = 0
+        self.path_changed = False
+        self.init_state()
+        self.init_troops(host, toml)
+
+    def run(self):
+        module = Module("__main__", "deploy.py", False)
+        try:
+            self.scope = module.scope
+            tree = self.source.parse("deploy.py")
+            if isinstance(tree, dict):
+                self.errors.append(tree)
+                return
+            module.scope.vars.update({"__name__": "__main__", "__doc__": None})
+            self.block(tree.body)
+        except PyRaise as e:
+            if not isinstance(e.exc, SystemExit) and e.node is not None:
+                self.warnings.append(problem(self.file, e.node.lineno, "raises an exception here: what follows is not evaluated"))
+        except (RecursionError, MemoryError):
+            raise Limit("nested too deeply, or too large", self.file, 0)
+
+    def maybe_roles(self):
+        """Roles that may be active: problems with the role, or without for any role."""
+        out, told = [], {}
+        for host, role, file, line, why in self.named:
+            if why is not None and role is not None and host_name(host) == self.host:
+                told.setdefault(role, perhaps(host, role, file, line, why))
+        for u in self.roles.rest:
+            if u.weak and self.host is None:
+                continue
+            for role in [""] if u.alts is None else u.alts:
+                p = told.get(role) or self.told.get((role or None, u.key())) or problem(
+                    u.file, u.line, "it is not known whether the role is active: " + u.reason, role)
+                if role not in self.roles.val and p not in out:
+                    out.append(p)
+        return out
+
+    def sure_roles(self):
+        return sorted(r for r in self.roles.val if isinstance(r, str))
+
+
+def perhaps(host, role, file, line, why):
+    text = "it is not known whether host %s is one of them: %s (%s:%d)" % ((host,) + tuple(why))
+    return problem(file, line, text, role or "")
+
+
+class Result:
+    """What all passes together found."""
+
+    def __init__(self):
+        self.hosts, self.errors, self.warnings, self.parts, self.seen = {}, [], [], [], {}
+
+    def take(self, interp):
+        """Adds what a pass found, and returns the hosts that were new."""
+        for mine, new in ((self.errors, interp.errors), (self.warnings, interp.warnings), (self.parts, interp.parts)):
+            mine.extend(p for p in new if p not in mine)
+        for role, place in interp.seen.items():
+            self.seen.setdefault(role, place)
+        fresh = []
+        for host, role, file, line, why in interp.named:
+            if host not in self.hosts:
+                if len(self.hosts) >= MAX_HOSTS:
+                    raise Limit("names more than %d hosts" % MAX_HOSTS, file, line)
+                self.hosts[host] = {"roles": [], "maybe": [], "unsure": [], "places": [], "sure": False}
+                fresh.append(host)
+            entry = self.hosts[host]
+            if [file, line] not in entry["places"]:
+                entry["places"].append([file, line])
+            if why is None:
+                entry["sure"] = True
+            else:
+                p = perhaps(host, role, file, line, why)
+                if p not in entry["unsure"]:
+                    entry["unsure"].append(p)
+        return fresh
+
+    def settle(self, host, roles, maybe, places):
+        entry = self.hosts[host]
+        entry["roles"], entry["maybe"] = roles, maybe
+        entry["places"] += [p for p in places if p not in entry["places"]]
+
+
+def evaluate(source, toml):
+    result = Result()
+    first = Interp(source, None, toml)
+    first.run()
+    todo = result.take(first)
+    for hosts in toml.values():
+        for h in hosts:
+            if h not in result.hosts:
+                result.hosts[h] = {"roles": [], "maybe": [], "unsure": [], "places": [], "sure": True}
+                todo.append(h)
+            result.hosts[h]["sure"] = True
+    if not first.consulted:
+        roles = {}
+        for host, role, _, _, _ in first.named:
+            roles.setdefault(host_name(host), set()).add(role)
+        for role, hosts in toml.items():
+            for host in hosts:
+                roles.setdefault(host_name(host), set()).add(role)
+        places = [[file, line] for _, file, line in first.active]
+        for h in todo:
+            result.settle(h, sorted(roles[host_name(h)].union(first.sure_roles())), [], places)
+        return result
+    passes = {}
+    while todo and not result.errors:
+        h = todo.pop(0)
+        name = host_name(h)
+        if name not in passes:
+            one = Interp(source, name, toml)
+            one.run()
+            passes[name] = (one.sure_roles(), one.maybe_roles(), [[f, n] for _, f, n in one.active])
+            todo.extend(result.take(one))
+        result.settle(h, *passes[name])
+    return result
+
+
+def confine():
+    """Nothing here writes files or needs much memory: let the kernel see to it, too."""
+    try:
+        import resource
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    except (ImportError, ValueError, OSError):
+        pass    # not on this system
+
+
+def say(what):
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+def serve():
+    request = json.loads(sys.stdin.buffer.readline())
+
+    def fetch(path):
+        say({"get": path})
+        return base64.b64decode(json.loads(sys.stdin.buffer.readline())["text"])
+
+    try:
+        result = evaluate(Source(request["files"], fetch), request["toml"])
+        say({"result": {"hosts": result.hosts, "errors": result.errors, "warnings": result.warnings,
+                        "parts": result.parts, "seen": result.seen}})
+    except Limit as e:
+        say({"limit": problem(e.file, e.line, e.text)})
+    except (RecursionError, MemoryError):
+        say({"limit": problem("deploy.py", 0, "nested too deeply, or too large")})
+
+
+def main():
+    confine()
+    sys.setrecursionlimit(30000)
+    threading.stack_size(512 << 20)
+    t = threading.Thread(target=serve)
+    t.start()
+    t.join()
