@@ -112,14 +112,20 @@ func fleetFaults(t *testing.T, s *station, nodes []*testnode.Node) {
 	full.Run(t, "! cat /dev/zero >/var/lib/troops/filler")
 
 	p := s.troops("push").exits(1)
-	p.shows(
-		`^troops: 20 nodes: 16 deployed, 3 unreachable, 1 failed in `,
-		`^`+dead.Name+` +\* unreachable: .*connection refused`,
-		`^`+stranger.Name+` +\* unreachable: .*host key.*(changed|another|differ|not the one)`,
-		`^`+refusing.Name+` +\* unreachable: .*(refused|accept|rejected|denied).*`,
-		`^`+full.Name+` +\* failed in push.*`,
-		`^`+full.Name+` .*(No space left|disk full)`,
-	)
+	p.shows(`^troops: 20 nodes: 16 deployed, 3 unreachable, 1 failed in `)
+	// The summary, after the counts, names the four with what is wrong and what to do.
+	_, summary, _ := strings.Cut(p.stdout.String(), "\ntroops: 20 nodes: ")
+	for _, pattern := range []string{
+		dead.Name + ` \* unreachable: .*connection refused$`,
+		stranger.Name + ` \* unreachable: .*host key .* has CHANGED.*/known_hosts:\d+; .*ssh-keygen -R`,
+		refusing.Name + ` \* unreachable: .*ubuntu@.*/id_ed25519; .*authorized_keys`,
+		full.Name + ` \* failed in push: .*disk full`,
+		full.Name + ` \| .*No space left on device`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + pattern).MatchString(summary) {
+			t.Errorf("no line of the summary matches %s\n%s", pattern, summary)
+		}
+	}
 	broken := map[*testnode.Node]bool{dead: true, stranger: true, refusing: true, full: true}
 	for _, n := range nodes {
 		if broken[n] {

@@ -108,7 +108,7 @@ talk(%[1]d)
 				t.Errorf("the branch is at %q, want %s", got, head)
 			}
 			nothingRuns(t, n)
-			s.troops("push").exits(0).shows(`^kill\.example\.com \* current in `)
+			s.troops("push").exits(0).shows(`^kill\.example\.com \* current`)
 		})
 	}
 }

@@ -14,40 +14,42 @@ mkdir upper work root
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root ||
 	fail "no overlay of / (is / an overlay on an overlay already, as in a container in a container?" \
 		"Linux stacks two): run the tests outside of the inner container"
+mkdir root/.old
+mount -t proc proc root/proc || fail "/proc cannot be mounted: an unprivileged container hides parts of it"
 cd root
-
-# Nothing of what people and CI keep on the machine is the node's.
-for d in run tmp root home srv usr/local var/lib/apt/lists; do
-	mkdir -p "$d"
-	mount -t tmpfs -o mode=0755 testnode "$d"
-done
-mkdir -p usr/local/bin usr/local/sbin usr/local/lib run/sshd run/lock
-chmod 1777 tmp
-chmod 0700 root
-rm -rf var/lib/troops etc/sudoers.d/troops etc/gitconfig etc/pip.conf etc/environment etc/apt/sources.list etc/apt/sources.list.d
-mkdir -p etc/apt/sources.list.d var/lib/apt/lists/partial
-: >etc/environment
-: >etc/resolv.conf
-
-mount -t tmpfs -o mode=0755 testnode dev
-cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev/
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts dev/pts
-mount -t tmpfs -o mode=1777 testnode dev/shm
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-mount --rbind /sys sys
-mount -t proc proc proc || fail "/proc cannot be mounted: an unprivileged container hides parts of it"
-
-cp -a "$NODE_DIR/files/." .
-chown -R 0:0 etc/ssh-node srv usr/local
-if [ -n "$NODE_BINARY" ]; then
-	install -m 0755 "$NODE_BINARY" usr/local/bin/troops
-fi
-
-mkdir .old
 pivot_root . .old
 cd /
+
+# Nothing of what people and CI keep on the machine is the node's. One mount for all: most of
+# what a node costs is starting programs.
+mkdir -p /srv /usr/local /var/lib/apt/lists
+cat >/.fstab <<-END
+	testnode  /run                tmpfs   mode=0755
+	testnode  /tmp                tmpfs   mode=1777
+	testnode  /root               tmpfs   mode=0700
+	testnode  /home               tmpfs   mode=0755
+	testnode  /srv                tmpfs   mode=0755
+	testnode  /usr/local          tmpfs   mode=0755
+	testnode  /var/lib/apt/lists  tmpfs   mode=0755
+	testnode  /dev                tmpfs   mode=0755
+	testnode  /dev/shm            tmpfs   mode=1777,X-mount.mkdir
+	devpts    /dev/pts            devpts  newinstance,ptmxmode=0666,mode=0620,X-mount.mkdir
+	/.old/sys /sys                none    rbind
+END
+mount --all --fstab /.fstab
+rm -rf /.fstab /var/lib/troops /etc/sudoers.d/troops /etc/gitconfig /etc/pip.conf /etc/apt/sources.list /etc/apt/sources.list.d
+mkdir -p /usr/local/{bin,sbin,lib} /run/{sshd,lock} /etc/apt/sources.list.d /var/lib/apt/lists/partial
+: >/etc/environment
+: >/etc/resolv.conf
+cp -a /.old/dev/{null,zero,full,random,urandom,tty} /dev/
+ln -s pts/ptmx /dev/ptmx
+ln -s /proc/self/fd /dev/fd
+
+cp -a "/.old$NODE_DIR/files/." /
+chown -R 0:0 /etc/ssh-node /srv
+if [ -n "$NODE_BINARY" ]; then
+	install -m 0755 "/.old$NODE_BINARY" /usr/local/bin/troops
+fi
 umount -l /.old
 rmdir /.old
 

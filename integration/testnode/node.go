@@ -87,6 +87,16 @@ func (k *Kit) StartAll(ctx context.Context, o Options) ([]*Node, error) {
 	if len(o.Users) == 0 {
 		o.Users = []string{"ubuntu"}
 	}
+	if o.Binary != "" {
+		path, err := filepath.Abs(o.Binary)
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("testnode: no troops to install on nodes: %w", err)
+		}
+		o.Binary = path
+	}
 	if o.Apt {
 		repo, err := aptRepository(ctx)
 		if err != nil {

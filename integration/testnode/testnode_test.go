@@ -162,7 +162,7 @@ func TestStartFails(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"no binary", Options{Binary: "/does/not/exist"}, "cannot stat '/does/not/exist'"},
+		{"no binary", Options{Binary: "/does/not/exist"}, "no troops to install on nodes"},
 		{"binary that fails", Options{Binary: "/bin/false"}, "troops node init on a"},
 		{"bad disk", Options{DiskLimit: "much"}, "boot failed"},
 	} {
