@@ -225,6 +225,7 @@ func (r *run) phase(name string) error {
 
 // moveBranch moves the branch from old, empty where there was none, to the run's commit.
 func (r *run) moveBranch(ctx context.Context, old string) error {
+	r.dir.Release()
 	msg := fmt.Sprintf("troops: run %s", r.rec.Run)
 	_, err := r.l.git().Run(ctx, nil, "update-ref", "-m", msg, r.rec.Branch, r.rec.Commit, old)
 	if err == nil {

@@ -51,7 +51,7 @@ func (l Layout) prune(ctx context.Context, id string) error {
 		return err
 	}
 	rank := ranks(all, id)
-	errs := []error{l.pruneRefs(ctx, rank), l.pruneCheckouts(rank)}
+	errs := []error{l.pruneRefs(ctx, rank), l.pruneCheckouts(rank), runlog.RemoveUnmade(l.Runs())}
 	for dir, r := range all {
 		if rank[r.Run] >= KeepRuns {
 			errs = append(errs, os.RemoveAll(string(dir)))

@@ -3,6 +3,7 @@ package runlog
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -29,10 +30,13 @@ func TryLock(f *os.File) (bool, error) {
 	return true, nil
 }
 
-// Held reports whether a process holds the exclusive flock of the file. Readers may ask:
-// it takes no right to write.
+// Held reports whether a process holds the exclusive flock of the file; of a file that is
+// not there none does. Readers may ask: it takes no right to write.
 func Held(path string) (bool, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

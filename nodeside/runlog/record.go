@@ -31,7 +31,12 @@ const (
 	logName    = "log"
 	aliveName  = "alive"
 	reportName = "report"
+	spareName  = "spare"
 )
+
+// spareSize is what a run keeps of the disk until it ends: enough for its record, and for
+// git to move a branch, where a deployment or its log has filled the disk.
+const spareSize = 64 << 10
 
 // Dir is the directory of one run; its last element is the run's ULID.
 type Dir string
@@ -44,6 +49,12 @@ func (d Dir) Alive() string { return filepath.Join(string(d), aliveName) }
 
 // Report is the path of the file in which the deployment reports its roles.
 func (d Dir) Report() string { return filepath.Join(string(d), reportName) }
+
+// Release gives back what the run kept of the disk for its last steps.
+func (d Dir) Release() {
+	// What cannot be removed is not needed: those steps find out whether there is room.
+	_ = os.Remove(filepath.Join(string(d), spareName))
+}
 
 // Record reads the run's record. A run that does not exist is fs.ErrNotExist.
 func (d Dir) Record() (wire.Result, error) {
@@ -77,6 +88,9 @@ func (d Dir) SetRecord(r wire.Result) error {
 	b, err := encode(r)
 	if err != nil {
 		return err
+	}
+	if r.State.Final() {
+		d.Release()
 	}
 	path := filepath.Join(string(d), recordName)
 	// Not renameio's default directory: /tmp would give the file another group.
@@ -196,6 +210,9 @@ func create(runs string, r wire.Result, notes []string) (dir Dir, alive *os.File
 	if err = os.WriteFile(Dir(tmp).Log(), log, FileMode); err != nil {
 		return "", nil, err
 	}
+	if err = os.WriteFile(filepath.Join(tmp, spareName), make([]byte, spareSize), FileMode); err != nil {
+		return "", nil, err
+	}
 	if r.State.Final() {
 		r.LogBytes = int64(len(log))
 	}
@@ -212,6 +229,21 @@ func create(runs string, r wire.Result, notes []string) (dir Dir, alive *os.File
 
 // newPrefix begins the names of runs that are being made; no ULID begins so.
 const newPrefix = ".new-"
+
+// RemoveUnmade removes what is left of runs that were being made when their maker was
+// killed. None may be in the making.
+func RemoveUnmade(runs string) error {
+	entries, err := os.ReadDir(runs)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), newPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(runs, e.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("runlog: removing what is left of runs: %w", err)
+	}
+	return nil
+}
 
 // List reads the records of all runs below runs, in no order. Directories that are no
 // runs, or have no readable record, are left out.

@@ -46,6 +46,9 @@ func TestCreate(t *testing.T) {
 	if held, err := Held(dir.Alive()); held || err != nil {
 		t.Errorf("lock held after the end: %v, %v", held, err)
 	}
+	if held, err := Held(dir.Alive() + "x"); held || err != nil {
+		t.Errorf("lock of nothing held: %v, %v", held, err)
+	}
 	if _, _, err := Create(runs, wire.Result{Run: runA, State: wire.Queued}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("made twice: %v", err)
 	}
@@ -59,6 +62,9 @@ func TestCreate(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	dir, _ := newRun(t, t.TempDir(), runA, wire.Queued)
+	if info, err := os.Stat(string(dir) + "/spare"); err != nil || info.Size() != spareSize {
+		t.Errorf("room for the last steps: %v", err)
+	}
 	want := wire.Result{Run: runA, Commit: "c", State: wire.Failed, Phase: "deploy", ExitCode: 7, Error: "two\nlines\xff", Queued: time.Unix(1, 0).UTC()}
 	if err := dir.SetRecord(want); err != nil {
 		t.Fatal(err)
@@ -135,6 +141,12 @@ func TestList(t *testing.T) {
 	all, err := List(runs)
 	if err != nil || len(all) != 2 || all[a].State != wire.Queued || all[b].State != wire.OK {
 		t.Errorf("%v, %v", all, err)
+	}
+	if err := RemoveUnmade(runs); err != nil {
+		t.Error(err)
+	}
+	if left, _ := os.ReadDir(runs); len(left) != 4 {
+		t.Errorf("kept %v", left)
 	}
 }
 

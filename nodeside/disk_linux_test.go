@@ -1,0 +1,42 @@
+package nodeside
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"troops/nodeside/wire"
+)
+
+// A deployment that fills the node's disk by its output has still deployed: the branch
+// moves, the result is recorded, and with room again all is as ever. [TestLogFull] shows
+// the log's part without root.
+func TestDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small disk")
+	}
+	n := &testNode{T: t, work: filepath.Join(t.TempDir(), "work")}
+	disk := t.TempDir()
+	n.check(unix.Mount("tmpfs", disk, "tmpfs", 0, "size=3m"))
+	t.Cleanup(func() { n.check(unix.Unmount(disk, 0)) })
+	n.l = LayoutAt(filepath.Join(disk, "node"))
+	n.init()
+	t.Cleanup(n.endRuns)
+	n.git("init", "-q", "-b", "master", n.work)
+	oid := n.commit("deploy", "#!/bin/sh\nyes 0123456789 | head -c 5000000\necho end\n")
+	n.mustPush("master")
+	r := n.runs()[oid]
+	if r.State != wire.OK || !strings.Contains(r.LogError, "no space left on device") || n.tip("refs/heads/master") != oid {
+		t.Errorf("record %+v", r)
+	}
+	n.lockFree()
+	n.commit("deploy", "#!/bin/sh\n")
+	if out, err := n.push("master"); err == nil {
+		t.Errorf("a push to a full disk:\n%s", out)
+	}
+	n.check(os.Truncate(n.l.run(r.Run).Log(), 0))
+	n.mustPush("master")
+}
