@@ -140,7 +140,7 @@ func (e *unusable) Error() string { return e.why }
 
 // evaluateWith runs one Python. It has no arguments and no environment that come from the
 // repository, and imports nothing but its own standard library.
-func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][]string) (_ *evaluated, err error) {
+func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][]string) (*evaluated, error) {
 	timeout := &LimitError{Problem{File: "deploy.py", Text: fmt.Sprintf("evaluating it took longer than %v", EvalTimeout)}}
 	ctx, cancel := context.WithTimeoutCause(ctx, EvalTimeout, timeout)
 	defer cancel()
@@ -163,15 +163,21 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 	}
 	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t}
 	result, err := c.run(python, toml)
+	cause := context.Cause(ctx)
 	_ = in.Close()
 	if err != nil {
 		cancel()
 	}
 	ended := cmd.Wait()
-	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		return nil, cause
+	switch {
+	case err == nil:
+		return result, nil
+	case errors.Is(cause, timeout):
+		return nil, timeout
+	case cause != nil:
+		return nil, fmt.Errorf("inventory: evaluating deploy.py: %w", cause)
 	}
-	return result, c.explain(err, ended, errs.String())
+	return nil, c.explain(err, ended, errs.String())
 }
 
 // conversation is the exchange of lines with one evaluator: it asks, troops answers.

@@ -29,25 +29,27 @@ func nearest(pattern string, names []string) []string {
 	return out
 }
 
-// distance is the number of bytes to insert, delete or replace to make b of a (Levenshtein),
-// of the first 64 bytes of each.
+// distance is the number of bytes to insert, delete, replace or swap with the next one to
+// make b of a, of the first 64 bytes of each.
 func distance(a, b string) int {
 	const limit = 64
 	a, b = a[:min(len(a), limit)], b[:min(len(b), limit)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
+	var d [limit + 1][limit + 1]int
+	for i := range len(a) + 1 {
+		for j := range len(b) + 1 {
+			if i == 0 || j == 0 {
+				d[i][j] = i + j
+				continue
 			}
-			diagonal, row[j+1] = row[j+1], cost
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return d[len(a)][len(b)]
 }

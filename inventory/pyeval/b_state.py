@@ -15,7 +15,7 @@ class State:
     """Names, boxes, forks and the accounting of steps."""
 
     def init_state(self):
-        self.steps = 0
+        self.steps = self.line = 0
         self.serial = 0
         self.frames = []
         self.ctx = []           # why the code being evaluated may not run, outermost first

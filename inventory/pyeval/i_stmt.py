@@ -18,6 +18,7 @@ class Stmts:
 
     def statement(self, node, rest):
         """Executes node; the flag says that rest, what follows it, was executed with it."""
+        self.line = node.lineno
         self.charge(1)
         if type(node).__name__ == "If":
             t = self.truth(self.eval(node.test), node.test)
