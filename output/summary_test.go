@@ -113,7 +113,7 @@ func TestSummaryOfEveryKind(t *testing.T) {
 web4  * failed in venv: ended by signal killed: a\nb^[[2J
 web4  * its log is not whole: disk full^G
 web4  | the last words [no newline]
-web5  * unknown: lost sight of run 01J: connection lost; push again to follow it
+web5  * unknown: connection lost (run 01J); push again to follow it
 web6  * unreachable: no key
 troops: the same on web7, web9
 web8  * unreachable: no route

@@ -126,7 +126,7 @@ func (o Unknown) String() string {
 	if o.Run == "" {
 		return fmt.Sprintf("unknown: %v; push again to see", o.Err)
 	}
-	return fmt.Sprintf("unknown: lost sight of run %s: %v; push again to follow it", o.Run, o.Err)
+	return fmt.Sprintf("unknown: %v (run %s); push again to follow it", o.Err, o.Run)
 }
 
 // String implements [Outcome].

@@ -55,11 +55,11 @@ func newApp(g *global) *cli.App {
 		HideHelpCommand:        true,
 		HideVersion:            true, // its -v is ours
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "C", Usage: "use the deployment repository in `DIR`", Value: ".", Destination: &g.dir},
+			&cli.StringFlag{Name: "C", Usage: "use the deployment repository in `DIR`", Value: ".", DefaultText: "here", Destination: &g.dir},
 			&cli.StringFlag{Name: "F", Usage: "read the OpenSSH configuration from `FILE` instead of the user's", Destination: &g.sshConfig},
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to colour: auto, always or never", Value: "auto", Destination: &g.color},
-			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show connecting and pushing too", Destination: &g.verbose},
-			&cli.BoolFlag{Name: "version", Usage: "print the version"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show connecting and pushing too", DisableDefaultText: true, Destination: &g.verbose},
+			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
 			newPush(g), newHosts(g), newDeploy(g), newDemo(g), newNode(g),

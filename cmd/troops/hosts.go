@@ -25,7 +25,7 @@ With --json: {"hosts": [{"name": ..., "roles": [...], "sources": ["deploy.py:12"
 
 Exit codes: 0, or 2 for a usage, repository or inventory error.`,
 		Flags: append(sel.flags(),
-			&cli.BoolFlag{Name: "json", Usage: "print one JSON object", Destination: &asJSON},
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object", DisableDefaultText: true, Destination: &asJSON},
 		),
 		Action: func(c *cli.Context) error {
 			rev := "HEAD"

@@ -41,10 +41,10 @@ pushing the same commit again follows it.
 
 ` + exitStatusHelp,
 		Flags: append(o.selection.flags(),
-			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once (256, or git config troops.parallel)", Destination: &o.parallel},
+			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
-			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts (" + push.DefaultRepoPath + ", or git config troops.nodePath)", Destination: &o.repoPath},
-			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet (the one checked out, or git config troops.branch)", Destination: &o.branch},
+			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
+			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 		),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
@@ -147,7 +147,7 @@ func (s *selectOptions) flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "role", Usage: "only hosts with role `R` (may be given again)", Destination: &s.role},
 		&cli.StringSliceFlag{Name: "host", Usage: "only hosts that match `PATTERN`, such as 'web-*' (may be given again)", Destination: &s.host},
 		&cli.StringSliceFlag{Name: "exclude", Usage: "not the hosts that match `PATTERN` (may be given again)", Destination: &s.exclude},
-		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", Destination: &s.knownOnly},
+		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", DisableDefaultText: true, Destination: &s.knownOnly},
 	}
 }
 
