@@ -31,10 +31,13 @@ func skipNoise(br *bufio.Reader) (noise []byte, err error) {
 	}
 }
 
+// longestOpening is more than beginsAdvertisement ever needs to see.
+const longestOpening = 128
+
 // firstPacket looks at what stands next. It returns nil where that is a packet that can begin an
 // advertisement, else the bytes it looked at: one or more, fewer only with an error.
 func firstPacket(br *bufio.Reader) ([]byte, error) {
-	for n := 1; ; n++ {
+	for n := max(1, min(br.Buffered(), longestOpening)); ; n++ {
 		b, err := br.Peek(n)
 		if err != nil {
 			return b, err

@@ -93,12 +93,13 @@ func (r *response) stream(band byte, n int) error {
 			}
 			continue
 		}
-		if err := r.report.feed(b); err != nil {
-			return err
-		}
+		err = r.report.feed(b)
 		if h, ok := r.h.(ReportHandler); ok && r.report.done && !r.reported {
 			r.reported = true
 			h.Reported(&r.report.report)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

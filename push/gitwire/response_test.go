@@ -235,6 +235,7 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte(band(2, "hook\n") + report("unpack ok", "ok refs/heads/a", "option refname refs/x", "ng refs/heads/b no") + "0000"))
 	f.Add([]byte(band(1, "000eunp") + band(1, "ack ok\n0000") + band(3, "fatal")))
 	f.Add([]byte("0004" + pkt("ERR x") + "0000"))
+	f.Add([]byte(band(1, pkt("unpack ok")+"0000"+"more")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h1, h2 heard
 		rep, err := answer(bytes.NewReader(b), &h1)
