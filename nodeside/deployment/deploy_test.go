@@ -11,21 +11,14 @@ import (
 	"testing"
 )
 
-// scripts is a virtualenv without requirements, shared by tests of what deploy.py does.
-// It returns a node for one deploy.py with that virtualenv.
-func scripts(t *testing.T) func(t *testing.T, deploy string) (*node, string) {
+// scriptNode is a node for one deploy.py that asks for nothing, with its virtualenv.
+func scriptNode(t *testing.T, deploy string) (n *node, venv string) {
 	t.Helper()
-	first := newNode(t, map[string]string{"deploy.py": ""})
-	venv := first.venv()
-	return func(t *testing.T, deploy string) (*node, string) {
-		t.Helper()
-		return newNode(t, map[string]string{"deploy.py": deploy}), venv
-	}
+	return newNode(t, map[string]string{"deploy.py": deploy}), plainVenv(t)
 }
 
 func TestDeployEnds(t *testing.T) {
 	t.Parallel()
-	script := scripts(t)
 	for _, test := range []struct {
 		deploy string
 		want   *ExitError
@@ -42,7 +35,7 @@ func TestDeployEnds(t *testing.T) {
 		{"import os; os.kill(os.getpid(), 11)", &ExitError{Command: "deploy.py", Signal: "segmentation fault"}, "deploy.py: ended by signal: segmentation fault"},
 		{"import os; os.kill(os.getpid(), 15)", &ExitError{Command: "deploy.py", Signal: "terminated"}, "deploy.py: ended by signal: terminated"},
 	} {
-		n, venv := script(t, test.deploy)
+		n, venv := scriptNode(t, test.deploy)
 		_, _, err := Deploy(t.Context(), n.Spec, venv)
 		if test.want == nil {
 			if err != nil {
@@ -62,7 +55,7 @@ func TestDeployEnds(t *testing.T) {
 
 func TestDeployStreams(t *testing.T) {
 	t.Parallel()
-	n, venv := scripts(t)(t, `
+	n, venv := scriptNode(t, `
 import os, sys
 assert sys.stdin.read() == ''
 assert os.getcwd() == os.path.realpath(os.path.dirname(os.path.abspath(__file__)))
@@ -85,7 +78,7 @@ os.write(1, b'\xff\x00\x1b')
 // TestDeployIsLive waits for a partial line while deploy.py waits for the test.
 func TestDeployIsLive(t *testing.T) {
 	t.Parallel()
-	n, venv := scripts(t)(t, "import os\nprint('half a line', end='')\nopen(os.path.expanduser('~/gate')).read()\n")
+	n, venv := scriptNode(t, "import os\nprint('half a line', end='')\nopen(os.path.expanduser('~/gate')).read()\n")
 	gate := fifo(t, filepath.Join(n.dir, "home", "gate"))
 	n.stdout.wrote = make(chan struct{}, 1)
 	done := make(chan error, 1)
@@ -112,7 +105,7 @@ func TestDeployIsLive(t *testing.T) {
 // TestDeployOutputIsWhole has more output than a pipe holds, to a writer that fails.
 func TestDeployOutputIsWhole(t *testing.T) {
 	t.Parallel()
-	n, venv := scripts(t)(t, "import sys\nfor i in range(100000):\n    sys.stdout.write('%07d\\n' % i)\n    if i % 1000 == 0: sys.stderr.write('x' * 1024)\n")
+	n, venv := scriptNode(t, "import sys\nfor i in range(100000):\n    sys.stdout.write('%07d\\n' % i)\n    if i % 1000 == 0: sys.stderr.write('x' * 1024)\n")
 	n.Spec.Stderr = failingWriter{}
 	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
 		t.Fatal(err)
@@ -129,7 +122,7 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("disk ful
 // TestDeployToFiles shows that a terminal or file of the caller is handed on as it is.
 func TestDeployToFiles(t *testing.T) {
 	t.Parallel()
-	n, venv := scripts(t)(t, "import os\nprint(os.path.basename(os.readlink('/proc/self/fd/1')))\n")
+	n, venv := scriptNode(t, "import os\nprint(os.path.basename(os.readlink('/proc/self/fd/1')))\n")
 	f, err := os.Create(filepath.Join(n.dir, "terminal"))
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +143,7 @@ func TestDeployEnvironment(t *testing.T) {
 		"SUDO_USER", "SSH_AUTH_SOCK", "BASH_ENV", "ENV", "LC_ALL", "TROOPS_HOSTNAME", "TROOPS_REPORT", "VIRTUAL_ENV", "TERM"} {
 		t.Setenv(name, "/nowhere")
 	}
-	n, venv := scripts(t)(t, "import json, os\nprint(json.dumps(dict(os.environ)))\n")
+	n, venv := scriptNode(t, "import json, os\nprint(json.dumps(dict(os.environ)))\n")
 	clean := CleanEnv()
 	n.Spec.Env = nil
 	if _, _, err := Deploy(t.Context(), n.Spec, venv); err != nil {
@@ -175,7 +168,6 @@ func TestDeployEnvironment(t *testing.T) {
 
 func TestDeployRoles(t *testing.T) {
 	t.Parallel()
-	script := scripts(t)
 	for _, test := range []struct {
 		name, deploy string
 		roles        []string
@@ -192,14 +184,14 @@ func TestDeployRoles(t *testing.T) {
 		{"a symbolic link", "import os\nos.symlink('/etc/passwd', os.environ['TROOPS_REPORT'])", nil, false},
 		{"a fifo", "import os\nos.mkfifo(os.environ['TROOPS_REPORT'])", nil, false},
 	} {
-		n, venv := script(t, test.deploy)
+		n, venv := scriptNode(t, test.deploy)
 		write(t, n.Spec.ReportFile, `["old"]`)
 		roles, reported, _ := Deploy(t.Context(), n.Spec, venv)
 		if !slices.Equal(roles, test.roles) || reported != test.reported {
 			t.Errorf("%s: %q, %v, want %q, %v (%s)", test.name, roles, reported, test.roles, test.reported, n.said())
 		}
 	}
-	n, venv := script(t, "import troops")
+	n, venv := scriptNode(t, "import troops")
 	n.Spec.ReportFile = ""
 	if _, reported, err := Deploy(t.Context(), n.Spec, venv); reported || err != nil {
 		t.Errorf("without a report file: %v, %v", reported, err)

@@ -20,7 +20,34 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("TROOPS_TEST_BUILD"); dir != "" {
 		os.Exit(buildForTest(dir))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(plain.venvs)
+		os.Exit(code)
+	}))
+}
+
+// plain is a virtualenv without requirements, for the tests that need no other.
+var plain struct {
+	once  sync.Once
+	venvs string // its store
+	dir   string
+}
+
+func plainVenv(t *testing.T) string {
+	t.Helper()
+	plain.once.Do(func() {
+		var err error
+		if plain.venvs, err = os.MkdirTemp("", "troops-venvs"); err != nil {
+			t.Fatal(err)
+		}
+		n := newNode(t, map[string]string{"deploy.py": ""})
+		n.Spec.Venvs = plain.venvs
+		plain.dir = n.venv()
+	})
+	if plain.dir == "" {
+		t.Fatal("another test could not make the virtualenv")
+	}
+	return plain.dir
 }
 
 // node is a place to deploy in: a checkout, virtualenvs, a home with pip's own

@@ -12,7 +12,7 @@ import (
 // TestDeployLeavesProcesses starts a daemon that keeps its output open.
 func TestDeployLeavesProcesses(t *testing.T) {
 	t.Parallel()
-	n, venv := scripts(t)(t, `
+	n, venv := scriptNode(t, `
 import os, subprocess
 p = subprocess.Popen(['cat', os.path.expanduser('~/gate')], start_new_session=True)
 print(p.pid)
@@ -35,7 +35,6 @@ print(p.pid)
 // child of one that has more to finish than itself.
 func TestDeployCancelled(t *testing.T) {
 	t.Parallel()
-	script := scripts(t)
 	const tell = "open(os.path.expanduser('~/started'), 'w').close()\nopen(os.path.expanduser('~/gate')).read()\n"
 	for _, test := range []struct {
 		name, deploy, said string
@@ -45,7 +44,7 @@ func TestDeployCancelled(t *testing.T) {
 		{"does not listen", "import os, signal\nsignal.signal(15, signal.SIG_IGN)\n" + tell, "", ExitError{"deploy.py", 0, "killed"}},
 		{"child", "import os, subprocess\nsubprocess.Popen(['sh', '-c', \"trap 'echo finished; exit' TERM; : >$HOME/started; read x <$HOME/gate\"]).wait()\n", "finished\n", ExitError{"deploy.py", 0, "terminated"}},
 	} {
-		n, venv := script(t, test.deploy)
+		n, venv := scriptNode(t, test.deploy)
 		fifo(t, filepath.Join(n.dir, "home", "gate"))
 		started := fifo(t, filepath.Join(n.dir, "home", "started"))
 		if test.want.Signal == "killed" {
@@ -69,7 +68,7 @@ func TestDeployCancelled(t *testing.T) {
 			t.Errorf("%s: said %q, want %q", test.name, got, test.said)
 		}
 	}
-	n, venv := script(t, "print('started')")
+	n, venv := scriptNode(t, "print('started')")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := Deploy(ctx, n.Spec, venv); !errors.Is(err, context.Canceled) || n.stdout.String() != "" {

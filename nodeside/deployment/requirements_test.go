@@ -157,8 +157,7 @@ func TestVenvKey(t *testing.T) {
 // TestAgainstPip compares the reading of requirements with pip's own parser.
 func TestAgainstPip(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, map[string]string{"deploy.py": ""})
-	venv := n.venv()
+	n, venv := scriptNode(t, "")
 	const oracle = `
 import json, sys
 from pip._internal.network.session import PipSession

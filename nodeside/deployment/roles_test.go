@@ -55,8 +55,7 @@ func TestParseRoles(t *testing.T) {
 // node must agree on them.
 func TestRolesAsInPython(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, map[string]string{"deploy.py": ""})
-	venv := n.venv()
+	n, venv := scriptNode(t, "")
 	for _, test := range rolesFiles {
 		dir := checkout(t, map[string]string{"roles.toml": test.text})
 		cmd := exec.Command(filepath.Join(venv, "bin", "python"), "-c", "import json, troops; print(json.dumps(sorted(troops.roles)))")

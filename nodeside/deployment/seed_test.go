@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -180,6 +181,11 @@ func TestSeedExtension(t *testing.T) {
 			if want := filepath.Join(n.Spec.Checkout, "lxml/src/lxml/__init__.py"); strings.TrimSpace(n.stdout.String()) != want {
 				t.Errorf("lxml is %q, want %q", n.stdout, want)
 			}
+			var minor int
+			if _, err := fmt.Sscanf(version, "3.%d", &minor); err != nil {
+				t.Fatal(err)
+			}
+			n.checkPip(t, n.venv(), minor)
 		})
 	}
 }

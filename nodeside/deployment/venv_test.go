@@ -70,52 +70,40 @@ func TestVenvWithoutRequirements(t *testing.T) {
 	}
 }
 
-// TestVenvOfEveryPython shows that the quick way to install pip leaves what ensurepip
-// leaves: the same packages, commands that run, and files that pip can account for.
-func TestVenvOfEveryPython(t *testing.T) {
-	for version, exe := range interpreters(t) {
-		t.Run(version, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, map[string]string{"deploy.py": ""})
-			n.usePython(exe)
-			venv := n.venv()
-			if !n.noted(version) {
-				t.Errorf("not made with %s: %s", version, n.notes)
-			}
-			pip := func(program string, args ...string) string {
-				cmd := exec.Command(program, args...)
-				cmd.Env = n.Spec.Env
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					t.Fatalf("%s %v: %v\n%s", program, args, err, out)
-				}
-				return string(out)
-			}
-			var minor int
-			fmt.Sscanf(version, "3.%d", &minor)
-			list := pip(filepath.Join(venv, "bin", "pip"), "list", "--format=freeze")
-			for name, want := range map[string]bool{"pip==": true, "setuptools==": minor < 12, "troops==" + python.Version(): true} {
-				if strings.Contains(list, name) != want {
-					t.Errorf("pip list has %s: %v, want %v:\n%s", name, !want, want, list)
-				}
-			}
-			for _, name := range []string{"pip3", fmt.Sprintf("pip3.%d", minor)} {
-				pip(filepath.Join(venv, "bin", name), "check")
-			}
-			pip(filepath.Join(venv, "bin", "python"), "-m", "pip", "uninstall", "-y", "-q", "troops", "pip")
-			if left, _ := filepath.Glob(filepath.Join(venv, "bin", "pip*")); len(left) > 0 {
-				t.Errorf("pip does not know of %v", left)
-			}
-			site, err := sitePackages(venv)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, pattern := range []string{"pip*", "troops*"} {
-				if left, _ := filepath.Glob(filepath.Join(site, pattern)); len(left) > 0 {
-					t.Errorf("pip left %v behind", left)
-				}
-			}
-		})
+// checkPip shows that the quick way to install pip leaves what ensurepip leaves: the
+// same packages, commands that run, and files that pip can account for. minor is
+// Python's. The virtualenv is without pip afterwards.
+func (n *node) checkPip(t *testing.T, venv string, minor int) {
+	t.Helper()
+	pip := func(program string, args ...string) string {
+		cmd := exec.Command(program, args...)
+		cmd.Env = n.Spec.Env
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+		}
+		return string(out)
+	}
+	list := pip(filepath.Join(venv, "bin", "pip"), "list", "--format=freeze")
+	for name, want := range map[string]bool{"pip==": true, "setuptools==": minor < 12, "troops==" + python.Version(): true} {
+		if strings.Contains(list, name) != want {
+			t.Errorf("pip list has %s: %v, want %v:\n%s", name, !want, want, list)
+		}
+	}
+	for _, name := range []string{"pip3", fmt.Sprintf("pip3.%d", minor)} {
+		if read(t, filepath.Join(venv, "bin", name)) != read(t, filepath.Join(venv, "bin", "pip")) {
+			t.Errorf("%s is not pip", name)
+		}
+	}
+	pip(filepath.Join(venv, "bin", "python"), "-m", "pip", "uninstall", "-y", "-q", "troops", "pip")
+	site, err := sitePackages(venv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{venv + "/bin/pip*", site + "/pip*", site + "/troops*"} {
+		if left, _ := filepath.Glob(pattern); len(left) > 0 {
+			t.Errorf("pip left %v behind", left)
+		}
 	}
 }
 
