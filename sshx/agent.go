@@ -103,7 +103,9 @@ func (a *agents) connect(ac *agentConn) {
 	timer := time.AfterFunc(agentListTimeout, func() { conn.Close() })
 	defer timer.Stop()
 	ac.client = agent.NewClient(conn)
-	ac.keys, ac.err = ac.client.List()
+	if ac.keys, ac.err = ac.client.List(); ac.err != nil {
+		conn.Close()
+	}
 }
 
 // start runs f, for which Close of the Client waits. Once it closes f runs here and now: its

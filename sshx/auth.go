@@ -160,7 +160,7 @@ func (a *authAttempt) gather() {
 	a.keys = a.client.winners.first(groupOf(a.s), a.keys)
 }
 
-// identities reads the identity files and ties CertificateFiles to their keys.
+// identities reads the identity files.
 func (a *authAttempt) identities() []*identity {
 	var out []*identity
 	for _, path := range a.s.IdentityFiles {
@@ -172,7 +172,7 @@ func (a *authAttempt) identities() []*identity {
 // certificateFor finds the certificate of a key among CertificateFile and FILE-cert.pub.
 func (a *authAttempt) certificateFor(id *identity) *ssh.Certificate {
 	for _, path := range a.s.CertificateFiles {
-		if cert, ok := readPublic(path).(*ssh.Certificate); ok && id.public != nil && sameKey(cert.Key, id.public) {
+		if cert, ok := a.client.keys.get(path).public.(*ssh.Certificate); ok && id.public != nil && sameKey(cert.Key, id.public) {
 			return cert
 		}
 	}

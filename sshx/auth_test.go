@@ -15,76 +15,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
-
-// testAgent is an ssh-agent in this process.
-type testAgent struct {
-	agent.ExtendedAgent
-	socket string
-
-	mu    sync.Mutex
-	signs int
-	now   int           // signatures in the making
-	most  int           // of now
-	hold  chan struct{} // while not nil and open, signatures wait
-	fail  bool
-}
-
-// newAgent serves an agent with the private keys of given files.
-func newAgent(t testing.TB, h *home, names ...string) *testAgent {
-	t.Helper()
-	a := &testAgent{ExtendedAgent: agent.NewKeyring().(agent.ExtendedAgent), socket: h.path("agent.sock")}
-	for _, n := range names {
-		private, err := ssh.ParseRawPrivateKey(readFile(t, h.path(n)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := a.Add(agent.AddedKey{PrivateKey: private, Comment: n}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l, err := net.Listen("unix", a.socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { defer c.Close(); agent.ServeAgent(a, c) })
-		}
-	})
-	t.Cleanup(func() { l.Close(); wg.Wait() })
-	t.Setenv("SSH_AUTH_SOCK", a.socket)
-	return a
-}
-
-// SignWithFlags implements [agent.ExtendedAgent].
-func (a *testAgent) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
-	a.mu.Lock()
-	a.signs++
-	a.now++
-	a.most = max(a.most, a.now)
-	hold, fail := a.hold, a.fail
-	a.mu.Unlock()
-	if hold != nil {
-		<-hold
-	}
-	a.mu.Lock()
-	a.now--
-	a.mu.Unlock()
-	if fail {
-		return nil, errors.New("refused by the user")
-	}
-	return a.ExtendedAgent.SignWithFlags(key, data, flags)
-}
 
 func readFile(t testing.TB, path string) []byte {
 	t.Helper()
@@ -181,77 +114,6 @@ func TestAtMostFiveKeysAndTheWinnerFirst(t *testing.T) {
 	want := ssh.FingerprintSHA256(signers[3].PublicKey())
 	if got := third.offered(); got[0] != want {
 		t.Errorf("offered %v to the third server, want %s first", got, want)
-	}
-}
-
-func TestAgentKeySignsAndRefusals(t *testing.T) {
-	h := newHome(t)
-	other := writeKey(t, h.path("other"), "")
-	a := newAgent(t, h, "id", "other")
-	s := (&server{}).start(t)
-	h.knows(s)
-	c := h.client(Options{})
-	h.dial(c, s.addr)
-	h.dial(c, s.addr)
-	if a.signs != 2 {
-		t.Errorf("%d signatures", a.signs)
-	}
-	a.mu.Lock()
-	a.fail = true
-	a.mu.Unlock()
-	_, err := c.Dial(t.Context(), s.addr)
-	var ae *AuthError
-	if !errors.As(err, &ae) || len(ae.Tried) != 2 || !strings.Contains(ae.Tried[0], "the agent did not sign") {
-		t.Errorf("a refusal of the agent must not stop the next key: %v", err)
-	}
-	if f := s.offered(); f[len(f)-1] != ssh.FingerprintSHA256(other.PublicKey()) {
-		t.Errorf("the second key was not offered: %v", f)
-	}
-}
-
-func TestAgentSignaturesAreBounded(t *testing.T) {
-	h := newHome(t)
-	a := newAgent(t, h, "id")
-	a.hold = make(chan struct{})
-	c := h.client(Options{})
-	c.pace = newPacer()
-	var servers []*server
-	for range 4 {
-		s := (&server{}).start(t)
-		h.knows(s)
-		servers = append(servers, s)
-	}
-	var wg sync.WaitGroup
-	for i := range 24 {
-		wg.Go(func() {
-			conn, err := c.Dial(t.Context(), servers[i%4].addr)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			conn.Close()
-		})
-	}
-	close(a.hold)
-	wg.Wait()
-	if a.signs != 24 || a.most > maxAgentSigns {
-		t.Errorf("%d signatures, %d at once", a.signs, a.most)
-	}
-}
-
-func TestAHangingAgentEndsWithTheDial(t *testing.T) {
-	h := newHome(t)
-	a := newAgent(t, h, "id")
-	a.hold = make(chan struct{})
-	defer close(a.hold)
-	s := (&server{}).start(t)
-	h.knows(s)
-	c := h.client(Options{AuthTimeout: 50 * time.Millisecond})
-	_, err := c.Dial(t.Context(), s.addr)
-	var de *DialError
-	var te *TimeoutError
-	if !errors.As(err, &de) || de.Stage != StageAuth || !errors.As(err, &te) {
-		t.Errorf("got %v", err)
 	}
 }
 
@@ -363,42 +225,6 @@ func TestServerWithoutPublicKeys(t *testing.T) {
 	var ae *AuthError
 	if !errors.As(err, &ae) || !slices.Equal(ae.Methods, []string{"password"}) || !strings.Contains(err.Error(), "accepts only password") {
 		t.Errorf("got %v", err)
-	}
-}
-
-// signCert makes a certificate for a key.
-func signCert(t testing.TB, key ssh.PublicKey, ca ssh.Signer, kind uint32, change func(*ssh.Certificate)) *ssh.Certificate {
-	t.Helper()
-	cert := &ssh.Certificate{Key: key, CertType: kind, ValidBefore: ssh.CertTimeInfinity, KeyId: "test"}
-	if change != nil {
-		change(cert)
-	}
-	if err := cert.SignCert(rand.Reader, ca); err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
-func TestUserCertificates(t *testing.T) {
-	h := newHome(t)
-	ca := newKey(t)
-	cert := signCert(t, h.key.PublicKey(), ca, ssh.UserCert, func(c *ssh.Certificate) { c.ValidPrincipals = []string{"tester"} })
-	isCert := func(_ string, k ssh.PublicKey) bool {
-		c, ok := k.(*ssh.Certificate)
-		return ok && bytes.Equal(c.SignatureKey.Marshal(), ca.PublicKey().Marshal())
-	}
-	for _, tt := range []struct{ file, config string }{
-		{"id-cert.pub", ""},
-		{"elsewhere.pub", "CertificateFile " + h.path("elsewhere.pub") + "\n"},
-	} {
-		writeFile(t, h.path(tt.file), string(ssh.MarshalAuthorizedKey(cert)))
-		h.config(tt.config)
-		s := (&server{accepts: isCert}).start(t)
-		h.knows(s)
-		h.dial(h.client(Options{}), s.addr)
-		if err := os.Remove(h.path(tt.file)); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // needs finds a program of OpenSSH. Without it the test is skipped, but in CI it fails.
@@ -46,79 +45,7 @@ func realLocal(t testing.TB) local {
 	return local{home: u.HomeDir, user: u.Username, hostname: hostname}
 }
 
-// differential are configurations that ssh and this package must read alike.
-var differential = []struct {
-	name, text string
-	hosts      []string
-}{
-	{"empty", "", []string{"web"}},
-	{"comments and blanks", "# c\n\n   # d\n\t\nUser a # e\n", nil},
-	{"equals", "User=a\nPort = 33\nHostName=\t b.example\n", nil},
-	{"quoted keyword and value", "\"User\" \"a b\"\n", nil},
-	{"single quotes", "IdentityFile '/a b/c'\n", nil},
-	{"escapes", `IdentityFile /a\ b/c\\d\"e` + "\n", nil},
-	{"glued quotes", `IdentityFile "/a b"/c'd e'` + "\n", nil},
-	{"keyword case", "uSeR a\nPORT 44\nhost *\nIDENTITIESONLY yes\n", nil},
-	{"crlf", "User a\r\nPort 45\r\nHost web\r\n  HostName x\r\n", []string{"web", "db"}},
-	{"tabs", "Host\tweb\tdb\n\tPort\t99\n", []string{"web", "db", "x"}},
-	{"first value wins", "Host web\n User a\nHost *\n User b\n Port 2\nHost web\n Port 3\n", []string{"web", "db"}},
-	{"host case", "Host WEB\n User upper\nHost web\n User lower\n", []string{"web", "WEB", "Web"}},
-	{"quoted patterns", "Host a \"b\" \"c d\"\n Port 5\n", []string{"a", "b", "c"}},
-	{"wildcards", "Host w*b\n Port 1\nHost ?b\n Port 2\nHost *.example.com !x.example.com\n Port 3\n", []string{"wb", "web", "db", "b", "a.example.com", "x.example.com"}},
-	{"negation anywhere", "Host !web *\n Port 7\nHost * !db\n User n\n", []string{"web", "db", "x"}},
-	{"only negation", "Host !web\n Port 7\n", []string{"web", "db"}},
-	{"comma is no separator", "Host web,db\n Port 8\n", []string{"web", "db"}},
-	{"match all", "Host web\n Port 3\nMatch all\n User z\nMatch ALL\n Port 4\n", []string{"web", "db"}},
-	{"identity files", "Host web\n IdentityFile ~/a\n IdentityFile %d/b_%h_%r_%p\nHost *\n IdentityFile ~/a\n IdentityFile /c_%n_%u_%%\n", []string{"web", "WEB"}},
-	{"identity none", "IdentityFile none\n", nil},
-	{"certificate files", "CertificateFile ~/a-cert.pub\nCertificateFile /b\n", nil},
-	{"host name tokens", "HostName %h.Example.COM\n", []string{"web", "WEB"}},
-	{"percent in host name", "HostName a%%b\n", nil},
-	{"unknown token", "HostName %n.example\n", nil},
-	{"trailing percent", "HostName abc%\n", nil},
-	{"known hosts", "UserKnownHostsFile ~/k1 /k2_%h_%k %d/k3\nGlobalKnownHostsFile /g1 /g2\n", []string{"web"}},
-	{"known hosts with a space", "UserKnownHostsFile \"/a b/k\" /c\n", nil},
-	{"known hosts none", "UserKnownHostsFile none\nGlobalKnownHostsFile none\n", nil},
-	{"known hosts of the environment", "UserKnownHostsFile ${SSHX_TEST_DIR}/k\nIdentityFile ${SSHX_TEST_DIR}/i\n", nil},
-	{"agent", "Host a\n IdentityAgent none\nHost b\n IdentityAgent SSH_AUTH_SOCK\nHost c\n IdentityAgent ~/sock_%h\nHost d\n IdentityAgent \"/a b\"\n", []string{"a", "b", "c", "d"}},
-	{"strictness", "Host a\n StrictHostKeyChecking yes\nHost b\n StrictHostKeyChecking no\nHost c\n StrictHostKeyChecking accept-new\nHost d\n StrictHostKeyChecking off\nHost e\n StrictHostKeyChecking ask\n", []string{"a", "b", "c", "d", "e", "f"}},
-	{"alias of keys", "HostKeyAlias Foo\n", nil},
-	{"jump", "Host a\n ProxyJump b,me@c:22\nHost d\n ProxyJump none\n ProxyCommand nc %h\nHost e\n ProxyCommand nc %h %p\n ProxyJump b\n", []string{"a", "d", "e"}},
-	{"proxy command", "ProxyCommand = nc -X 5 '%h' \"%p\" %r # no comment\n", []string{"web"}},
-	{"proxy command none", "Host web\n ProxyCommand none\nHost *\n ProxyCommand nc %h %p\n", []string{"web", "db"}},
-	{"times", "Host a\n ConnectTimeout 1m30\n ServerAliveInterval 2h\n ServerAliveCountMax 9\nHost b\n ConnectTimeout none\nHost c\n ConnectTimeout 5s\n", []string{"a", "b", "c", "d"}},
-	{"flags", "IdentitiesOnly yes\nHashKnownHosts false\nAddressFamily inet6\nBindAddress 127.0.0.2\nConnectionAttempts 3\nRequiredRSASize 3072\n", nil},
-	{"jump none and more", "Host a\n ProxyJump none\nHost b\n ProxyCommand none\nHost *\n ProxyJump j\nHost *\n ProxyCommand x\n", []string{"a", "b", "c"}},
-	{"jump with a second word", "ProxyJump b c # d\n", nil},
-	{"address family case", "AddressFamily INET\n", nil},
-	{"hexadecimal number", "ServerAliveCountMax 0x9\n", nil},
-	{"revoked keys", "RevokedHostKeys ~/r\n", nil},
-	{"ignored keywords", "ForwardAgent yes\nLocalForward 1 a:2\nSendEnv LANG LC_*\nControlPath ~/x_%C\nCompression yes\nLogLevel QUIET\nRemoteCommand ls \"a\n", nil},
-	{"ignored keywords, good quotes", "ForwardAgent yes\nLocalForward 1 a:2\nRemoteCommand ls \"a\"\nUser u\n", nil},
-	{"ignore unknown", "IgnoreUnknown UseFoo,x*\nUseFoo yes\nXyz 3\nUser a\n", nil},
-	{"unknown keyword", "Host other\nFooBar yes\n", nil},
-	{"no argument", "Host other\nPort\n", nil},
-	{"empty argument", "User \"\"\n", nil},
-	{"extra argument", "Host other\nPort 22 33\n", nil},
-	{"bad port", "Host other\nPort abc\n", nil},
-	{"port zero", "Port 0\n", nil},
-	{"port too large", "Port 65536\n", nil},
-	{"bad flag", "IdentitiesOnly maybe\n", nil},
-	{"flag case", "IdentitiesOnly YES\n", nil},
-	{"bad strictness", "StrictHostKeyChecking sometimes\n", nil},
-	{"bad time", "ConnectTimeout 5x\n", nil},
-	{"open quote", "User \"a\n", nil},
-	{"open quote of a keyword", "\"User a\n", nil},
-	{"empty pattern", "Host \"\" a\n", nil},
-	{"no pattern", "Host\n", nil},
-	{"hash inside a word", "User a#b\n", nil},
-	{"form feed at the end", "User a\f\n", nil},
-	{"double equals", "User == a\n", nil},
-	{"bad host name", "HostName a;b\n", nil},
-	{"host name with a space", "HostName \"a b\"\n", nil},
-}
-
-// comparable drops what ssh prints as a default, and what a comparison is not about.
+// normal drops what ssh prints as a default, and what a comparison is not about.
 func normal(s *settings) settings {
 	n := *s
 	if n.AliveCount == 0 {
@@ -362,87 +289,5 @@ func TestOwnConfigMustNotBeWritableByOthers(t *testing.T) {
 	defer none.Close()
 	if s, err = none.config.resolve(t.Context(), Target{Name: "web"}); err != nil || s.User != "local" {
 		t.Errorf("none: got %+v, %v", s, err)
-	}
-}
-
-func TestUnsupportedOptionsAreNotPassedOver(t *testing.T) {
-	for _, text := range []string{"KnownHostsCommand /bin/x %H", "BindInterface eth0", "ProxyUseFdpass yes\nProxyCommand x"} {
-		file := filepath.Join(t.TempDir(), "config")
-		writeFile(t, file, text+"\n")
-		cfg, err := loadConfig("/", []configSource{{path: file, user: true}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfg.lookup("web").settings(Target{Name: "web"}, local{user: "u"}, nil); err == nil || !strings.Contains(err.Error(), "not supported") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
-func TestParseDuration(t *testing.T) {
-	for in, want := range map[string]time.Duration{"0": 0, "90": 90 * time.Second, "1m30": 90 * time.Second, "1M30S": 90 * time.Second, "2h": 2 * time.Hour, "1w1d": 8 * 24 * time.Hour, "none": 0} {
-		if got, err := parseDuration(in); err != nil || got != want {
-			t.Errorf("%q: %v, %v", in, got, err)
-		}
-	}
-	for _, in := range []string{"", "x", "5x", "-1", "1 m", "99999999999999999999", "m", "2147483647w2147483647w"} {
-		if got, err := parseDuration(in); err == nil {
-			t.Errorf("%q: %v", in, got)
-		}
-	}
-}
-
-func FuzzConfigLine(f *testing.F) {
-	for _, tt := range differential {
-		for line := range strings.Lines(tt.text) {
-			f.Add(line)
-		}
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		l, err := parseConfigLine(line)
-		if err != nil {
-			return
-		}
-		if l.keyword == "" && (len(l.args) > 0 || l.rest != "") {
-			t.Errorf("%q: arguments without keyword: %+v", line, l)
-		}
-		if l.keyword != strings.ToLower(l.keyword) || strings.ContainsAny(l.keyword, " \t\r\n") && !strings.Contains(line, `"`) {
-			t.Errorf("%q: keyword %q", line, l.keyword)
-		}
-		for _, a := range l.args {
-			if len(a) > len(line) {
-				t.Errorf("%q: argument %q longer than the line", line, a)
-			}
-		}
-	})
-}
-
-func FuzzSSHG(f *testing.F) {
-	f.Add("user a\nport 22\nidentityfile ~/x\nuserknownhostsfile /a b/c /d\n")
-	f.Fuzz(func(t *testing.T, out string) {
-		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"}, map[string]bool{"hostname": true})
-		if err == nil && (!validHost(s.HostName) || !validUser(s.User) || s.Port < 1 || s.Port > 65535) {
-			t.Errorf("%q: %+v", out, s)
-		}
-	})
-}
-
-func BenchmarkResolve5000Blocks(b *testing.B) {
-	var text strings.Builder
-	for i := range 5000 {
-		fmt.Fprintf(&text, "Host node%d\n HostName 10.0.%d.%d\n User deploy\n IdentityFile ~/.ssh/fleet\n", i, i/250, i%250)
-	}
-	text.WriteString("Host *.example.com\n ProxyJump bastion\nHost *\n ServerAliveInterval 5\n UserKnownHostsFile ~/.ssh/fleet_hosts\n")
-	file := filepath.Join(b.TempDir(), "config")
-	writeFile(b, file, text.String())
-	r, err := newResolver(file, local{home: "/home/u", user: "u", hostname: "h"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, err := r.resolve(b.Context(), Target{Name: fmt.Sprintf("node%d", i%5000)}); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

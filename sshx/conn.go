@@ -43,15 +43,7 @@ func newConn(r *route, w *wire, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <
 	})
 	c.wg.Go(func() {
 		err := sc.Wait()
-		switch silent := c.silent.Load(); {
-		case silent != nil:
-			err = silent
-		case c.closing.Load():
-			err = ErrClosed
-		case err == nil || errors.Is(err, io.EOF):
-			err = errors.New("the server closed it")
-		}
-		c.err = err
+		c.err = c.cause(err)
 		close(c.done)
 	})
 	return c
@@ -173,7 +165,7 @@ func (c *Conn) openChannel(ctx context.Context, kind string, payload []byte, ser
 	case a := <-answers:
 		var refused *ssh.OpenChannelError
 		if a.err != nil && !errors.As(a.err, &refused) {
-			return nil, c.lost(a.err)
+			return nil, c.lost(ctx, a.err)
 		}
 		return a.ch, a.err
 	case <-ctx.Done():
@@ -192,18 +184,49 @@ func (c *Conn) alive(ctx context.Context) error {
 	return c.Err()
 }
 
-// lost waits until the connection is known to be gone and says why. err is what a call on
-// it has returned.
-func (c *Conn) lost(err error) error {
+// cause says why the connection ended, where a call on it has returned err.
+func (c *Conn) cause(err error) error {
+	switch silent := c.silent.Load(); {
+	case silent != nil:
+		return silent
+	case c.closing.Load():
+		return ErrClosed
+	case err == nil || errors.Is(err, io.EOF):
+		return errors.New("the server closed it")
+	}
+	return err
+}
+
+// lost ends a connection on which a call has returned err, and waits until it is seen to be
+// gone, or for ctx.
+func (c *Conn) lost(ctx context.Context, err error) error {
 	c.wire.Close()
-	<-c.done
-	if c.err != nil && !errors.Is(c.err, ErrClosed) {
-		err = c.err
+	select {
+	case <-c.done:
+		return &LostError{Host: c.host, Err: c.cause(c.err)}
+	case <-ctx.Done():
+		return &LostError{Host: c.host, Err: c.cause(err)}
 	}
-	if c.closing.Load() {
-		err = ErrClosed
+}
+
+// probe reports whether the connection still stands, by a round trip: nil, or *LostError.
+func (c *Conn) probe(ctx context.Context) error {
+	answer := make(chan error, 1)
+	if !c.start(func() {
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		answer <- err
+	}) {
+		return &LostError{Host: c.host, Err: ErrClosed}
 	}
-	return &LostError{Host: c.host, Err: err}
+	select {
+	case err := <-answer:
+		if err != nil {
+			return c.lost(ctx, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // refused makes the *ChannelError of a refusal.

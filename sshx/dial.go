@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
-	"net/netip"
 	"strconv"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -191,11 +190,17 @@ func (a *attempt) explain(w *wire, err error) error {
 	case a.clock.at() == StageAuth && a.auth.gathered && (isDisconnect(err) || a.auth.current != nil):
 		return a.auth.failure(err, false)
 	}
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // without "ssh: handshake failed"
+	}
 	if said, yes := w.throttled(err); yes && a.r.s.ProxyCommand == "" {
 		return &ThrottleError{Said: said, Err: err, Tries: 1}
 	}
 	if said, early := w.beforeBanner(); early && said != "" {
 		err = fmt.Errorf("the server is no ssh server, or refuses us: it said %s: %w", quote(said), err)
+	}
+	if err == io.EOF {
+		err = fmt.Errorf("the server closed the connection: %w", err)
 	}
 	if w.detail != nil {
 		if more := w.detail(); more != "" {
@@ -241,71 +246,4 @@ func (a *attempt) transport(ctx context.Context, jump *Conn) (*wire, error) {
 		return nil, err
 	}
 	return &wire{Conn: conn}, nil
-}
-
-// connect tries the addresses of the host in turn, as ssh does.
-func (a *attempt) connect(ctx context.Context) (net.Conn, error) {
-	s := a.r.s
-	limit := firstPositive(a.c.opts.ConnectTimeout, s.ConnectTimeout, DefaultConnectTimeout)
-	d := net.Dialer{KeepAlive: DefaultKeepaliveInterval, Timeout: limit}
-	if s.BindAddress != "" {
-		ip, err := netip.ParseAddr(s.BindAddress)
-		if err != nil {
-			return nil, fmt.Errorf("BindAddress %s is not an IP address", quote(s.BindAddress))
-		}
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
-	}
-	addrs, err := a.lookup(ctx, limit)
-	if err != nil {
-		return nil, err
-	}
-	attempts := max(1, s.ConnectionAttempts)
-	a.clock.enter(StageConnect, "no answer", (limit+limit/10)*time.Duration(len(addrs)*attempts))
-	var errs []error
-	for range attempts {
-		for _, addr := range addrs {
-			conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(addr.String(), strconv.Itoa(s.Port)))
-			if err == nil {
-				return conn, nil
-			}
-			if ctx.Err() != nil {
-				return nil, err
-			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				err = &TimeoutError{What: "no answer", After: limit.String()}
-			}
-			errs = append(errs, fmt.Errorf("%s: %w", addr, plainNetError(err)))
-		}
-	}
-	if len(errs) == 1 {
-		return nil, errors.Unwrap(errs[0])
-	}
-	return nil, errors.Join(errs...)
-}
-
-// lookup gives the addresses of the host that its AddressFamily allows, at least one.
-func (a *attempt) lookup(ctx context.Context, limit time.Duration) ([]netip.Addr, error) {
-	s := a.r.s
-	if ip, err := netip.ParseAddr(s.HostName); err == nil {
-		return []netip.Addr{ip}, nil
-	}
-	release, err := a.c.pace.resolving(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	a.clock.enter(StageResolve, "the name was not resolved", limit)
-	network := map[string]string{"inet": "ip4", "inet6": "ip6"}[s.AddressFamily]
-	if network == "" {
-		network = "ip"
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, s.HostName)
-	if err != nil {
-		return nil, err
-	}
-	for i := range addrs {
-		addrs[i] = addrs[i].Unmap()
-	}
-	return addrs, nil
 }

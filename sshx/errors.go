@@ -31,6 +31,9 @@ func (e *DialError) Error() string {
 	if own, ok := e.Err.(interface{ wholeSentence() }); ok && own != nil {
 		return "sshx: dialling " + e.Host + ": " + e.Err.Error()
 	}
+	if hop, ok := e.Err.(*DialError); ok {
+		return "sshx: dialling " + e.Host + ": " + e.Stage + ": " + strings.TrimPrefix(hop.Error(), "sshx: ")
+	}
 	where := e.Host
 	if e.Addr != "" && e.Addr != e.Host && !strings.HasPrefix(e.Addr, e.Host+":") {
 		where += " (" + e.Addr + ")"

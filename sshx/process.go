@@ -50,8 +50,8 @@ func (c *Conn) Exec(ctx context.Context, cmd string) (*Process, error) {
 	if errors.As(err, &denied) || starting.Err() != nil {
 		return nil, err
 	}
-	if lost := c.probe(); lost != nil {
-		return nil, lost
+	if err := c.probe(starting); err != nil {
+		return nil, err
 	}
 	return nil, &ChannelError{Host: c.host, Op: "exec", Reason: "it closed the session"}
 }
@@ -63,14 +63,6 @@ func (p *Process) request(cmd string) error {
 		err = &ChannelError{Host: p.conn.host, Op: "exec", Reason: "request denied"}
 	}
 	return err
-}
-
-// probe reports whether the connection still stands, by a round trip: nil, or *LostError.
-func (c *Conn) probe() error {
-	if _, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil); err != nil {
-		return c.lost(err)
-	}
-	return nil
 }
 
 // Stdin is the command's standard input. Close ends it, and only it. Writing to a command
@@ -154,7 +146,7 @@ func (p *Process) follow(reqs <-chan *ssh.Request) {
 	case exit != nil:
 		p.err = exit
 	case !ended:
-		if p.err = p.conn.probe(); p.err == nil {
+		if p.err = p.conn.probe(context.Background()); p.err == nil {
 			p.err = &LostError{Host: p.conn.host, Err: ErrNoStatus}
 		}
 	}

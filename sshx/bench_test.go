@@ -1,0 +1,46 @@
+package sshx
+
+import (
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// BenchmarkDialExec compares a connection with one command here with the ssh library alone.
+func BenchmarkDialExec(b *testing.B) {
+	h := newHome(b)
+	s := (&server{onExec: echo}).start(b)
+	h.knows(s)
+	b.Run("sshx", func(b *testing.B) {
+		c := h.client(Options{})
+		b.ReportAllocs()
+		for b.Loop() {
+			conn, err := c.Dial(b.Context(), s.addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, _, err := output(b.Context(), conn, "x", ""); err != nil {
+				b.Fatal(err)
+			}
+			conn.Close()
+		}
+	})
+	b.Run("library", func(b *testing.B) {
+		config := &ssh.ClientConfig{User: "tester", Auth: []ssh.AuthMethod{ssh.PublicKeys(h.key)}, HostKeyCallback: ssh.FixedHostKey(s.hostKeys[0].PublicKey())}
+		b.ReportAllocs()
+		for b.Loop() {
+			conn, err := ssh.Dial("tcp", s.addr, config)
+			if err != nil {
+				b.Fatal(err)
+			}
+			session, err := conn.NewSession()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := session.Output("x"); err != nil {
+				b.Fatal(err)
+			}
+			conn.Close()
+		}
+	})
+}
