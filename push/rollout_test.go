@@ -3,6 +3,7 @@ package push_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -242,5 +243,26 @@ func TestUsageErrorsContactNothing(t *testing.T) {
 		if _, err := r.Run(t.Context()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestNodeThatLacksABaseGetsAWholePack(t *testing.T) {
+	f := newFleet(t, sandbox.Options{Names: []string{"plain"}, Bare: true})
+	var text strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&text, "# line %d\n", i)
+	}
+	f.wantKinds(f.push(f.commit(text.String())), push.KindDeployed)
+	blob := f.git("rev-parse", "HEAD:deploy.py")
+	if err := os.Remove(filepath.Join(f.Nodes[0].Repo, "objects", blob[:2], blob[2:])); err != nil {
+		t.Fatal(err)
+	}
+	commit := f.commit(text.String() + "# one more\n")
+	f.wantKinds(f.push(commit), push.KindDeployed)
+	if !strings.Contains(f.sink.text("plain"), "sending a whole one") {
+		t.Errorf("the thin pack was enough: %q", f.sink.text("plain"))
+	}
+	if at := f.at(f.Nodes[0]); at != commit {
+		t.Errorf("the branch is at %q", at)
 	}
 }

@@ -46,12 +46,18 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	defer cancel()
 	stop := context.AfterFunc(actx, func() { ch.Close() })
 	defer stop()
-	s.git, s.adv, err = gitwire.ReadAdvertisement(actx, ch.Stdout())
+	s.git, s.adv, err = gitwire.ReadAdvertisement(actx, hangUp{ch.Stdout(), ch})
 	if err != nil {
 		s.close()
 		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
 	}
 	return s, nil
+}
+
+// hangUp is a channel's output for gitwire, which closes the channel when the node makes no sense.
+type hangUp struct {
+	io.Reader
+	io.Closer
 }
 
 // none is the object name of nothing in the node's object format.
@@ -68,11 +74,10 @@ func (s *session) close() {
 // whole one on a second try. The error is nil where the node did the command; see [rejected].
 func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch string) error {
 	said, err := n.sendOnce(ctx, s, cmd, branch, true)
-	var unpack *gitwire.UnpackError
-	if !errors.As(err, &unpack) || !strings.Contains(said, "unresolved delta") {
+	if !incomplete(err, said) {
 		return err
 	}
-	n.note("the node could not complete a thin pack: sending a whole one")
+	n.note("the node could not complete the pack: sending a whole one")
 	again, openErr := n.open(ctx)
 	if openErr != nil {
 		return err
@@ -81,6 +86,15 @@ func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch
 	*s = *again
 	_, err = n.sendOnce(ctx, s, cmd, branch, false)
 	return err
+}
+
+// incomplete reports whether a push failed since the node lacks objects that its refs
+// promised, as a shallow or damaged repository does. Git says so in these words only.
+func incomplete(err error, said string) bool {
+	var unpack *gitwire.UnpackError
+	var no *gitwire.RejectedError
+	return errors.As(err, &unpack) && strings.Contains(said, "unresolved delta") ||
+		errors.As(err, &no) && no.Reason == "missing necessary objects"
 }
 
 // sendOnce returns the end of what the node's git and hooks said, too.
