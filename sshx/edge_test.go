@@ -175,7 +175,8 @@ func TestKeyFilesThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if ring.get(big) != ring.get(big) {
+	first, second := ring.get(big), ring.get(big)
+	if first != second {
 		t.Error("a file was read twice")
 	}
 }
