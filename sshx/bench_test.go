@@ -1,6 +1,7 @@
 package sshx
 
 import (
+	"io"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -19,7 +20,16 @@ func BenchmarkDialExec(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, _, err := output(b.Context(), conn, "x", ""); err != nil {
+			p, err := conn.Exec(b.Context(), "x")
+			if err != nil {
+				b.Fatal(err)
+			}
+			p.Stdin().Close()
+			go io.Copy(io.Discard, p.Stderr())
+			if _, err := io.ReadAll(p.Stdout()); err != nil {
+				b.Fatal(err)
+			}
+			if err := p.Wait(); err != nil {
 				b.Fatal(err)
 			}
 			conn.Close()
