@@ -30,6 +30,7 @@ const (
 var (
 	errNoAttach = errors.New("the node does not let troops attach")
 	errSilent   = fmt.Errorf("the node sent nothing for %v", AttachSilence)
+	errBroke    = errors.New("the connection broke")
 	errLeft     = errors.New("left on request, what runs there goes on")
 	errNotTaken = errors.New("the connection broke before the node took the commit")
 )
@@ -40,8 +41,9 @@ type follower struct {
 	emit   func(Stream, []byte)
 	phase  func(string)
 	run    string
-	offset int64  // of the log, in bytes of stored frames
-	seen   func() // called when the node shows that it has the run: the first stored frame
+	offset int64     // of the log, in bytes of stored frames
+	seen   func()    // called when the node shows that it has the run: the first stored frame
+	heard  time.Time // when the last frame came, whatever it was
 }
 
 // attachment is an attach command that answered with its preface.
@@ -94,11 +96,15 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 		timer.Stop() // the sink may hold us back as long as it likes
 		if err != nil {
 			silent.Do(func() {})
-			if quiet {
+			switch {
+			case quiet:
 				err = errSilent
+			case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+				err = errBroke
 			}
 			return nil, err
 		}
+		f.heard = time.Now()
 		if fr.Kind.Stored() {
 			f.offset += fr.Size()
 			f.seen()
@@ -127,25 +133,23 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 // runPhases are the phases that a run tells of; a node's other words for a phase are dropped.
 var runPhases = []string{"checkout", "venv", "deploy"}
 
-// redial looks for a lost node until found says that it was found, or for at most limit.
-// It pauses between attempts, longer and longer.
-func redial(ctx context.Context, limit time.Duration, attempt func(context.Context) (found bool, err error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not found again for %v", limit))
+// redial looks for a lost node until attempt says that it was found, or until the deadline.
+// It pauses before each attempt, longer and longer.
+func redial(ctx context.Context, deadline time.Time, attempt func(context.Context) (found bool, err error)) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errors.New("not found again"))
 	defer cancel()
-	pause := RedialFirst
-	var last error
-	for {
+	last := context.Cause(ctx)
+	for pause := RedialFirst; ; pause = min(2*pause, RedialMost) {
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), last)
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		}
 		found, err := attempt(ctx)
 		if found {
 			return err
 		}
 		last = err
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), last)
-		case <-time.After(pause/2 + rand.N(pause)):
-		}
-		pause = min(2*pause, RedialMost)
 	}
 }
 

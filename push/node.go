@@ -153,20 +153,21 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 // refind looks for a node that was lost during a run and follows the run to its end. Where the
 // push was never acknowledged (unsure), the node must first show that it has the run.
 func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure bool, cause error) Outcome {
+	f.heard = time.Now()
 	for {
 		if ctx.Err() != nil {
 			return Unknown{Run: f.run, Err: errLeft}
 		}
-		n.note("lost contact (%s): looking for the node for %v, the run goes on", oneLine(cause), n.rollout.Reconnect)
+		n.note("lost contact (%s): looking for the node for %v", oneLine(cause), n.rollout.Reconnect)
 		(*a).close()
 		n.conn.Close()
-		err := redial(ctx, n.rollout.Reconnect, func(ctx context.Context) (bool, error) {
-			conn, err := n.rollout.Dial(ctx, n.target.Host)
+		err := redial(ctx, f.heard.Add(n.rollout.Reconnect), func(dialling context.Context) (bool, error) {
+			conn, err := n.rollout.Dial(dialling, n.target.Host)
 			if err != nil {
 				return false, err
 			}
 			n.conn = conn
-			next, err := f.attach(ctx, conn, n.rollout.RepoPath)
+			next, err := f.attach(ctx, conn, n.rollout.RepoPath) // outlives the looking
 			if err != nil {
 				conn.Close()
 				return false, err
@@ -174,8 +175,11 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 			*a = next
 			return true, nil
 		})
+		if ctx.Err() != nil {
+			continue
+		}
 		if err != nil {
-			return Unknown{Run: f.run, Err: err}
+			return Unknown{Run: f.run, Err: errors.New(oneLine(err))}
 		}
 		n.note("found again")
 		if unsure {

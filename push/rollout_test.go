@@ -148,6 +148,9 @@ func TestLostConnectionIsFoundAgain(t *testing.T) {
 	f.sink.await(t, "a", "found again")
 	g.open(t)
 	f.wantKinds(<-done, push.KindDeployed)
+	if n := strings.Count(f.sink.text("a"), "found again"); n != 1 {
+		t.Errorf("the node was found again %d times after one loss", n)
+	}
 	got := f.sink.streams[push.Stdout].String()
 	if n := strings.Count(got, "\n"); n != 4000 || !strings.HasSuffix(got, "after 1999\n") {
 		t.Errorf("%d lines of output, want each of 4000 once", n)
