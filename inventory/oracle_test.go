@@ -3,6 +3,7 @@ package inventory
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,19 +15,27 @@ import (
 // oracleRun is a deploy.py that real Python runs, with a small module troops of the tests'
 // own, as if on one host. Modules that the repository does not have are mocks.
 type oracleRun struct {
-	Case  string   `json:"case"`
-	Host  string   `json:"host"`
-	Want  []string `json:"-"`
-	Roles []string `json:"roles"`
-	Error string   `json:"error"`
+	Case  string              `json:"case"`
+	Host  string              `json:"host"`
+	Toml  map[string][]string `json:"toml"` // what roles.toml says
+	Want  []string            `json:"-"`
+	Roles []string            `json:"roles"`
+	Error string              `json:"error"`
 }
 
 // oracleRuns returns a run for each host of a case about which nothing is unknown.
 func oracleRuns(name string, files map[string]string, inv *Inventory) []oracleRun {
 	var runs []oracleRun
+	toml := make(map[string][]string)
+	roles, _ := parseRoles([]byte(files[RolesFile]))
+	for _, r := range roles {
+		for _, h := range r.hosts {
+			toml[r.name] = append(toml[r.name], h.String())
+		}
+	}
 	for _, e := range inv.Entries {
 		if _, ok := files["deploy.py"]; ok && e.Complete {
-			runs = append(runs, oracleRun{Case: name, Host: e.Host.Name, Want: e.Roles})
+			runs = append(runs, oracleRun{Case: name, Host: e.Host.Name, Toml: toml, Want: e.Roles})
 		}
 	}
 	return runs
@@ -71,4 +80,16 @@ func checkOracle(t *testing.T, branches map[string]map[string]string, runs []ora
 		}
 	}
 	t.Logf("%d runs", len(runs))
+}
+
+// TestDifferential makes programs at random, and shows that what the evaluator says holds in
+// real runs of them: see the script.
+func TestDifferential(t *testing.T) {
+	const first, count = 20000, 100
+	cmd := exec.CommandContext(t.Context(), pythons("")[0], "testdata/oracle/differential.py", "pyeval", fmt.Sprint(first), fmt.Sprint(count))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
 }

@@ -42,49 +42,51 @@ func parseRoles(text []byte) ([]tomlRole, []Problem) {
 	}
 	var roles []tomlRole
 	for name, table := range tables {
-		line := lineOf(&md, table)
-		if !ValidRole(name) {
-			report(line, "", "bad role name %s: letters, digits, '.', '_' and '-', at most %d", quoteShort(name), MaxRole)
-			continue
+		if role := parseRole(&md, name, table, report); role != nil {
+			roles = append(roles, *role)
 		}
-		var value any
-		var keys map[string]toml.Primitive
-		if err := md.PrimitiveDecode(table, &value); err == nil {
-			_, isTable := value.(map[string]any)
-			if !isTable || md.PrimitiveDecode(table, &keys) != nil {
-				keys = nil
-			}
-		}
-		if keys == nil {
-			report(line, name, "it is not a table: write [%s] and below it hosts = [...]", name)
-			continue
-		}
-		role := tomlRole{name: name, line: line}
-		for key, value := range keys {
-			at := lineOf(&md, value)
-			if key != "hosts" {
-				report(at, name, "unknown key %s: a role has only hosts", quoteShort(key))
-				continue
-			}
-			role.line = at
-			var written []string
-			if err := md.PrimitiveDecode(value, &written); err != nil {
-				report(at, name, "hosts is a list of strings")
-			}
-			for _, w := range written {
-				h, err := ParseHost(w)
-				if err != nil {
-					report(at, name, "%v", err)
-					continue
-				}
-				role.hosts = append(role.hosts, h)
-			}
-		}
-		roles = append(roles, role)
 	}
 	slices.SortFunc(roles, func(a, b tomlRole) int { return strings.Compare(a.name, b.name) })
 	sortProblems(problems)
 	return roles, problems
+}
+
+// parseRole reads one table; nil where it is none.
+func parseRole(md *toml.MetaData, name string, table toml.Primitive, report func(int, string, string, ...any)) *tomlRole {
+	line := lineOf(md, table)
+	if !ValidRole(name) {
+		report(line, "", "bad role name %s: letters, digits, '.', '_' and '-', at most %d", quoteShort(name), MaxRole)
+		return nil
+	}
+	var value any
+	var keys map[string]toml.Primitive
+	err := md.PrimitiveDecode(table, &value)
+	if _, isTable := value.(map[string]any); err != nil || !isTable || md.PrimitiveDecode(table, &keys) != nil {
+		report(line, name, "it is not a table: write [%s] and below it hosts = [...]", name)
+		return nil
+	}
+	role := tomlRole{name: name, line: line}
+	for key, value := range keys {
+		at := lineOf(md, value)
+		if key != "hosts" {
+			report(at, name, "unknown key %s: a role has only hosts", quoteShort(key))
+			continue
+		}
+		role.line = at
+		var written []string
+		if err := md.PrimitiveDecode(value, &written); err != nil {
+			report(at, name, "hosts is a list of strings")
+		}
+		for _, w := range written {
+			h, err := ParseHost(w)
+			if err != nil {
+				report(at, name, "%v", err)
+				continue
+			}
+			role.hosts = append(role.hosts, h)
+		}
+	}
+	return &role
 }
 
 // locator is decoded from any value, with an error that has the value's place.

@@ -23,11 +23,17 @@ class Limit(Exception):
 
 
 class PyRaise(Exception):
-    """An exception of the evaluated code on its way to a handler."""
+    """An exception of the evaluated code on its way to a handler. exc: a built-in
+    exception, or None: of unknown type. flow: when not None, it is one of several, for the
+    flow's reason; its kinds are raise and exit only."""
 
-    def __init__(self, exc, node=None):
+    def __init__(self, exc, node=None, flow=None):
         Exception.__init__(self)
-        self.exc, self.node = exc, node     # exc: a built-in exception, or None: of unknown type
+        self.exc, self.node, self.flow = exc, node, flow
+
+    def as_flow(self):
+        kind = "exit" if isinstance(self.exc, SystemExit) else "raise"
+        return self.flow or Flow({kind: self.exc}, False, None)
 
 
 class HasUnknown(Exception):
@@ -45,14 +51,16 @@ class Unknown:
     alts: when not None, it is one of these values.
     ref:  a module, or something in one, that was only named so far: the reason gets its
           place when it is used.
+    hold: boxes that it may be, or be a part of, where alts does not tell.
     """
 
-    __slots__ = ("reason", "file", "line", "weak", "alts", "ref", "origin")
+    __slots__ = ("reason", "file", "line", "weak", "alts", "ref", "origin", "hold")
     __hash__ = None
 
     def __init__(self, reason, file, line, weak=False, alts=None, ref=False, origin=""):
         self.reason, self.file, self.line = reason, file, line
         self.weak, self.alts, self.ref, self.origin = weak, alts, ref, origin
+        self.hold = ()
 
     def derive(self, alts):
         return Unknown(self.reason, self.file, self.line, self.weak, alts, False, "" if alts else self.origin)
@@ -140,8 +148,8 @@ class Deployable:
 
 
 class Flow:
-    """How a block may end other than at its end. kinds maps break, continue, return and
-    raise to the exception or None; falls: it may also end at its end."""
+    """How a block may end other than at its end. kinds maps break, continue, return, raise
+    and exit (of the program) to the exception or None; falls: it may also end at its end."""
 
     def __init__(self, kinds, falls, reason):
         self.kinds, self.falls, self.reason = kinds, falls, reason
@@ -170,6 +178,37 @@ def known_same(a, b):
     if isinstance(a, (Bound, Builtin, TroopsFn)):
         return a.name == b.name and getattr(a, "obj", None) is getattr(b, "obj", None)
     return isinstance(a, SCALARS) and a == b
+
+
+def holding(u, *sources):
+    """u, where it is an unknown without alternatives, as one that may be a part of sources."""
+    if not isinstance(u, Unknown) or u.alts is not None:
+        return u
+    hold = list(u.hold)
+    for s in sources:
+        inner = s.hold + (s.alts or ()) if isinstance(s, Unknown) else s if isinstance(s, tuple) else (s,)
+        hold = union(hold, [b for b in inner if isinstance(b, (Box, Klass, tuple))])
+    if len(hold) == len(u.hold):
+        return u
+    out = Unknown(u.reason, u.file, u.line, u.weak, None, u.ref, u.origin)
+    out.hold = tuple(hold)
+    return out
+
+
+def possible(item, why):
+    """The unknown that stands for item, or nothing, for the reason why."""
+    if isinstance(item, Unknown):
+        return holding(first_reason([why, item]).derive(item.alts), item)
+    return why.derive((item,))
+
+
+def same_value(a, b):
+    """Whether two values, alternatives included, are surely the same."""
+    if not isinstance(a, Unknown) or not isinstance(b, Unknown):
+        return known_same(a, b)
+    if a.alts is None or b.alts is None:
+        return a.alts is b.alts and a.weak == b.weak and len(a.hold) == len(b.hold)
+    return len(a.alts) == len(b.alts) == len(union(a.alts, b.alts))
 
 
 def first_reason(unknowns):

@@ -19,9 +19,10 @@ class State:
         self.serial = 0
         self.frames = []
         self.ctx = []           # why the code being evaluated may not run, outermost first
-        self.pending = None     # why code after the current expression may not run
+        self.pending = None     # the flow by which the current expression may have ended
         self.trydepth = 0       # how many try bodies the current code is in
-        self.joined = []        # (scope, name) of what the last fork changed
+        self.joined = []        # (scope, name, old, new value) of what the last fork changed
+        self.joined_boxes = []  # (box, old val, old rest)
 
     def charge(self, n):
         self.steps += n
@@ -48,8 +49,8 @@ class State:
 
     def touch(self, box):
         """Must come before every change of a box."""
-        if box is self.roles or box is self.all_roles:
-            self.touched = True
+        if box is self.roles:
+            self.consulted = True
         if self.frames and box.epoch != self.frames[-1].serial and id(box) not in self.frames[-1].boxes:
             self.charge(len(box.val) // 8)
             self.frames[-1].boxes[id(box)] = (box, box.val.copy(), list(box.rest))
@@ -72,20 +73,47 @@ class State:
         """What is in box may no longer be; with bounded, nothing new came in."""
         self.touch(box)
         elems = tuple(box.val)[:MAX_ALTS + 1]
+        inner = list(box.val.values()) if box.kind == "dict" else list(box.val)
         box.val = type(box.val)()
         bounded = bounded and box.kind != "dict" and len(elems) <= MAX_ALTS
         known = bounded and not any(isinstance(e, Unknown) for e in elems)
         self.add_rest(box, unknown.derive(elems if known else None))
+        for v in [] if known else inner:
+            self.degrade(v, unknown)
+
+    def degrade(self, v, why):
+        """What is in v can be reached in ways that are not known from here on. Returns what
+        can be reached in v."""
+        found = reachable(v)
+        for b in found:
+            if isinstance(b, Box) and (b.val or not b.rest or any(u.alts is not None for u in b.rest)):
+                self.touch(b)
+                b.val, b.rest = type(b.val)(), [u.derive(None) for u in b.rest]
+                self.add_rest(b, why.derive(None))
+        return found
 
     def maybe(self):
         """Why the current code may not run: the strongest reason, or None."""
-        reasons = self.ctx + ([self.pending] if self.pending else [])
+        reasons = self.ctx + ([self.pending.reason] if self.pending else [])
         return first_reason(reasons) if reasons else None
 
     def event(self, unknown):
         """Something happened that may raise an exception, which matters inside a try."""
-        if self.trydepth and self.pending is None:
-            self.pending = unknown.derive(None)
+        if self.trydepth:
+            self.suspend({"raise": None}, unknown.derive(None))
+
+    def suspend(self, kinds, reason):
+        """The rest of the current statement, and what follows it, may not run."""
+        self.pending = merge_flows([self.pending, Flow(kinds, True, reason)] if self.pending else
+                                   [Flow(kinds, True, reason)], reason)
+
+    def drain(self, flow):
+        """flow, or how the statement may have ended before."""
+        p, self.pending = self.pending, None
+        if p is None:
+            return flow
+        falls = flow is None or flow.falls
+        return merge_flows([Flow(p.kinds, falls, p.reason)] + ([flow] if flow else []), p.reason)
 
     # Forks
 
@@ -121,10 +149,9 @@ class State:
             try:
                 flow = run()
             except PyRaise as e:
-                flow = Flow({"raise": e.exc}, False, reason)
+                flow = e.as_flow()
+            flow = self.drain(flow)
             outcome = self.capture(frame)
-            if self.pending and not (flow and not flow.falls):
-                flow = merge_flows([flow, Flow({"raise": None}, True, self.pending)], self.pending)
         finally:
             self.pending = pending
             self.undo(frame)
@@ -168,14 +195,17 @@ class State:
         keys = {}
         for names, _ in outcomes:
             keys.update(names)
+        before = []
         for key, (scope, name, _) in keys.items():
             now = scope.vars.get(name, MISSING)
+            before.append((scope, name, now))
             values = [o[0][key][2] if key in o[0] else now for o in outcomes]
             self.bind(scope, name, self.choice([v for v in values if v is not MISSING], reason))
-        self.joined = [(s, n) for s, n, _ in keys.values()]
+        self.joined = [(s, n, v, s.vars.get(n, MISSING)) for s, n, v in before]
         boxes = {}
         for _, changed in outcomes:
             boxes.update(changed)
+        self.joined_boxes = [(b, b.val, b.rest) for b, _, _ in boxes.values()]
         for key, (box, _, _) in boxes.items():
             versions = [(o[1][key][1], o[1][key][2]) if key in o[1] else (box.val, box.rest) for o in outcomes]
             self.join_box(box, versions, reason)
@@ -224,7 +254,32 @@ class State:
         if len(unknowns) == len(values) and all(known_same(u, unknowns[0]) for u in unknowns):
             return unknowns[0]
         reason = first_reason([reason] + unknowns)
-        return reason.derive(None if open_ended or len(alts) > MAX_ALTS else tuple(alts))
+        if open_ended or len(alts) > MAX_ALTS:
+            return holding(reason.derive(None), tuple(alts), *unknowns)
+        return reason.derive(tuple(alts))
+
+
+def reachable(v):
+    """v and what can be reached from it, each once."""
+    found, seen, todo = [], set(), [v]
+    while todo:
+        v = todo.pop()
+        if isinstance(v, SCALARS) or id(v) in seen:
+            continue
+        seen.add(id(v))
+        found.append(v)
+        if isinstance(v, Unknown):
+            todo.extend(v.hold + (v.alts or ()))
+        elif isinstance(v, tuple):
+            todo.extend(v)
+        elif isinstance(v, Box):
+            todo.extend(v.val.values() if v.kind == "dict" else v.val)
+            todo.extend(v.rest)
+        elif isinstance(v, Bound):
+            todo.append(v.obj)
+        elif isinstance(v, Klass):
+            todo.extend(v.scope.vars.values())
+    return found
 
 
 def merge_flows(flows, reason):
@@ -234,7 +289,8 @@ def merge_flows(flows, reason):
         if f is None:
             falls = True
             continue
-        kinds.update(f.kinds)
+        for kind, exc in f.kinds.items():
+            kinds[kind] = exc if kind not in kinds or type(kinds[kind]) is type(exc) else None
         falls = falls or f.falls
         why = first_reason([u for u in (why, f.reason) if u]) if why or f.reason else None
     return Flow(kinds, falls, why or reason) if kinds else None

@@ -77,7 +77,7 @@ class Ops:
         for u in unknowns:
             n *= MAX_ALTS + 1 if u.alts is None else len(u.alts)
         if n > MAX_ALTS:
-            return self.taint(unknowns, node)
+            return holding(self.taint(unknowns, node), *args)
         combos = itertools.product(*[a.alts if isinstance(a, Unknown) else (a,) for a in args])
         values, raised = [], None
         for c in combos:
@@ -96,7 +96,7 @@ class Ops:
         try:
             return fn(*args)
         except HasUnknown as e:
-            return self.taint([e.unknown], node)
+            return holding(self.taint([e.unknown], node), e.unknown)
         except TooBig as e:
             return self.unknown(e.args[0] if e.args else "the value is larger than troops evaluates", node)
         except RAISES as e:
@@ -152,6 +152,7 @@ class Ops:
             v = self.settle(v, node)
             if v.alts is None:
                 return [], [v]
+            # What it may be is in alts, so what is held follows from there.
             found, rests, common = [], [], None
             for a in v.alts:
                 items, more = self.elements(a, node) or ([], [])
@@ -209,6 +210,10 @@ class Ops:
 
     def inplace(self, op, a, b, node):
         """a op= b; a box keeps its identity."""
+        if isinstance(a, Unknown):
+            if a.alts is not None and any(isinstance(x, Box) for x in a.alts):
+                return self.branch_value(a, *[lambda x=x: self.inplace(op, x, b, node) for x in a.alts])
+            self.escape(a, a)
         kind = box_kind(a)
         if kind == "list" and op == "Add":
             self.extend(a, b, node)
@@ -252,6 +257,9 @@ class Ops:
         return self.taint(may, node) if may else False
 
     def subscript(self, obj, key, node):
+        return holding(self.subscript_value(obj, key, node), obj)
+
+    def subscript_value(self, obj, key, node):
         if isinstance(obj, Unknown) and obj.alts is None:
             return self.taint([obj], node)
         if isinstance(key, Unknown) and key.alts is None and not isinstance(obj, Unknown):

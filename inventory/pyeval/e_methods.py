@@ -44,10 +44,10 @@ class Methods:
         if box.kind == "dict" and name != "get":
             if name == "keys":
                 return self.box("list", list(box.val), box.rest)
-            values = [self.taint(box.rest, node) if box.rest else v for v in box.val.values()]
+            values = [holding(self.taint(box.rest, node), v) if box.rest else v for v in box.val.values()]
             if name == "items":
                 values = list(zip(box.val, values))
-            return self.box("list", values, [u.derive(None) for u in box.rest])
+            return self.box("list", values, [holding(u.derive(None), u) for u in box.rest])
         if name == "get":
             return self.dict_get(box, args, node)
         if box.kind == "set" and name == "union":
@@ -60,7 +60,7 @@ class Methods:
         default = args[1] if len(args) > 1 else None
         key = args[0] if args else None
         if box.rest:
-            return self.taint(box.rest, node)
+            return holding(self.taint(box.rest, node), box, default)
         if isinstance(key, Unknown) and key.alts is None:
             return self.choice(list(box.val.values()) + [default], self.settle(key, node))
         return self.lift(lambda k: box.val.get(self.plain(k), default), [key], node)
@@ -139,7 +139,7 @@ class Methods:
         if isinstance(key, Unknown) or box.rest:
             why = self.settle(key, node) if isinstance(key, Unknown) else box.rest[0]
             self.weaken(box, why)
-            return why.derive(None)
+            return holding(why.derive(None), box, default)
         key = self.plain(key)
         if key not in box.val:
             self.touch(box)
@@ -184,10 +184,11 @@ class Methods:
     # Sets
 
     def set_add(self, box, node, item):
-        self.touch(box)
         if box is self.roles:
             self.activate(item, node)
-        elif isinstance(item, Unknown):
+            return
+        self.touch(box)
+        if isinstance(item, Unknown):
             self.add_rest(box, self.settle(item, node))
         else:
             box.val.add(self.plain(item))
@@ -209,8 +210,6 @@ class Methods:
         elif missing and not box.rest:
             raise missing
         box.rest = [u.derive(tuple([a for a in u.alts if a != item])) if u.alts else u for u in box.rest]
-        if box is self.roles and box.rest and self.host is None:
-            self.consulted = True
 
     def set_remove(self, box, node, item):
         self.set_discard(box, node, item, KeyError(item if isinstance(item, str) else "item"))

@@ -126,7 +126,7 @@ class Builtins:
         for item in items:
             keep = self.truth(item if f is None else self.call(f, [item], {}, node), node)
             if isinstance(keep, Unknown):
-                self.add_rest(out, keep.derive((item,)))
+                self.add_rest(out, possible(item, keep))
             elif keep:
                 out.val.append(item)
         return out

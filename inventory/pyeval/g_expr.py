@@ -116,8 +116,8 @@ class Exprs:
         if flow is None:
             return
         if not flow.falls:
-            raise PyRaise(flow.kinds.get("raise"))
-        self.pending = self.pending or flow.reason
+            raise PyRaise(None, None, flow)
+        self.suspend(flow.kinds, flow.reason)
 
     def ex_Compare(self, node):
         left = self.eval(node.left)
@@ -187,9 +187,8 @@ class Exprs:
         """obj[key] = value."""
         if not isinstance(obj, Box) or obj.kind == "set":
             self.escape(value, self.taint([obj], node) if isinstance(obj, Unknown) else self.unknown("assignment to an item", node))
-            for a in (obj.alts or ()) if isinstance(obj, Unknown) else ():
-                if isinstance(a, Box):
-                    self.weaken(a, obj)
+            if isinstance(obj, Unknown):
+                self.escape(obj, obj)
             return
         self.touch(obj)
         if isinstance(key, Unknown):
@@ -229,8 +228,8 @@ class Exprs:
                     self.path_changed = True
                 if obj.ref:
                     return self.unknown("%s is not evaluated" % origin, node, ref=True, origin=origin)
-                return Unknown(obj.reason, obj.file, obj.line, obj.weak, None, False, origin)
-            return self.lift(lambda o: self.attribute(o, name, node), [obj], node)
+                return holding(Unknown(obj.reason, obj.file, obj.line, obj.weak, None, False, origin), obj)
+            return holding(self.lift(lambda o: self.attribute(o, name, node), [obj], node), obj)
         if isinstance(obj, TroopsModule):
             return self.troops_attribute(name, node)
         if isinstance(obj, Module):

@@ -58,10 +58,8 @@ class Comprehensions:
             value = self.as_item(self.eval(node.elt), node.elt)
             if maybe is None:
                 items.append(value)
-            elif isinstance(value, Unknown):
-                rests.append(first_reason([maybe, value]).derive(value.alts))
             else:
-                rests.append(maybe.derive((value,)))
+                rests.append(possible(value, maybe))
 
         self.comprehend(node, emit)
         return items, rests
@@ -110,5 +108,5 @@ class Comprehensions:
         for alt in [u] if u.alts is None else u.alts:
             values.append(self.branch_value(u, lambda alt=alt: fn(alt)))
         if u.alts is None or any(isinstance(v, Unknown) for v in values):
-            return u.derive(None)
+            return holding(u.derive(None), *values)
         return u.derive(tuple(union([], values)))

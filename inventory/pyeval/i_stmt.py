@@ -7,9 +7,7 @@ class Stmts:
     def block(self, stmts, start=0):
         for i in range(start, len(stmts)):
             flow, consumed = self.statement(stmts[i], lambda: self.block(stmts, i + 1))
-            if self.pending and not (flow and not flow.falls):
-                why, self.pending = self.pending, None
-                flow = merge_flows([flow, Flow({"raise": None}, True, why)], why)
+            flow = self.drain(flow)
             if consumed:
                 return flow
             if flow is not None:

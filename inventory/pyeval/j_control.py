@@ -59,15 +59,20 @@ class Control:
     def some_rounds(self, reason, run):
         """Zero or more rounds, of which it is not known how many: what changes in a round
         is unknown after and in all."""
-        flow, seen = None, set()
-        for _ in range(4):
+        flow = None
+        for i in range(12):
             flow = merge_flows([flow, next_round(self.fork(reason, [run, lambda: None]))], reason)
-            changed = {(id(scope), name): (scope, name) for scope, name in self.joined}
-            for scope, name in changed.values():
-                self.bind(scope, name, reason.derive(None))
-            if seen.issuperset(changed):
+            changed = [(s, n, new) for s, n, old, new in self.joined if not same_value(old, new)]
+            boxes = [b for b, val, rest in self.joined_boxes if not same_box(b, val, rest)]
+            if not changed and not boxes:
                 break
-            seen.update(changed)
+            for scope, name, value in changed:
+                several = value.alts + value.hold if isinstance(value, Unknown) and value.alts else (value,)
+                if i >= 3 or not any(isinstance(v, (Box, tuple, Func)) for v in several):
+                    self.degrade(value, reason)
+                    self.bind(scope, name, reason.derive(None))
+            for b in boxes if i >= 3 else []:
+                self.degrade(b, reason)
         return flow
 
     def after_loop(self, flow, node):
@@ -107,7 +112,9 @@ class Control:
             try:
                 flow = self.after_try(node, self.watched(node.body))
             except PyRaise as e:
-                flow = self.handle(node, e)
+                flow = self.drain(e.as_flow())
+                one = len(flow.kinds) == 1 and not e.flow
+                flow = self.handle(node, e) if one else self.after_try(node, flow)
         except PyRaise:
             final = self.block(node.finalbody)
             if final is not None and not final.falls:
@@ -132,7 +139,8 @@ class Control:
 
     def after_try(self, node, flow):
         """Execution goes on after a body that ended with flow, perhaps by an exception."""
-        if flow is None or "raise" not in flow.kinds:
+        wide = {"raise"} if self.narrow(node) else {"raise", "exit"}
+        if flow is None or not wide & set(flow.kinds):
             return self.then(flow, lambda: self.block(node.orelse))
         kinds = {k: v for k, v in flow.kinds.items() if k != "raise"}
         branches = [lambda h=h: self.handler(h) for h in node.handlers]
@@ -142,7 +150,11 @@ class Control:
             branches.append(lambda: Flow(kinds, False, flow.reason))
         if not self.catches_all(node):
             branches.append(lambda: Flow({"raise": None}, False, flow.reason))
-        return self.fork(flow.reason, branches)
+        return self.fork(flow.reason or self.unknown("it is not known which exception this is", node), branches)
+
+    def narrow(self, node):
+        """Whether no handler takes SystemExit."""
+        return all(h.type is not None and self.catches(h, SystemExit()) is False for h in node.handlers)
 
     def catches_all(self, node):
         """Whether the handlers take whatever is raised. Outside of an outer try it makes no
@@ -196,10 +208,14 @@ class Control:
             return self.block(node.body)
         try:
             flow = self.watched(node.body)
-        except PyRaise:
-            return None
-        kinds = {k: v for k, v in flow.kinds.items() if k != "raise"} if flow else {}
-        return Flow(kinds, True, flow.reason) if kinds else None
+        except PyRaise as e:
+            flow = e.as_flow()
+        flow = self.drain(flow)
+        # It is not evaluated which exceptions are swallowed, or whether any.
+        kinds = {k: v for k, v in flow.kinds.items() if k != "raise" or self.trydepth} if flow else {}
+        falls = flow is None or flow.falls or "raise" in flow.kinds
+        why = flow.reason or self.unknown("contextlib.suppress() is not evaluated", node) if flow else None
+        return Flow(kinds, falls, why) if kinds else None
 
     st_AsyncWith = st_With
 
@@ -239,6 +255,19 @@ class Control:
         for name in _re.findall(r"(?:name|rest)='(\w+)'", ast.dump(pattern)):
             self.store(self.scope, name, why)
         return why
+
+
+def same_box(box, val, rest):
+    """Whether box holds what it held when it had val and rest."""
+    if len(box.val) != len(val) or len(box.rest) != len(rest):
+        return False
+    if not all(same_value(a, b) for a, b in zip(box.rest, rest)):
+        return False
+    if box.kind == "set":
+        return box.val == val
+    if box.kind == "dict":
+        return all(k in val and same_value(v, val[k]) for k, v in box.val.items())
+    return all(same_value(a, b) for a, b in zip(box.val, val))
 
 
 def next_round(flow):

@@ -67,6 +67,8 @@ class Calls:
                 self.any_role(func, node)
         why = func.derive(None)
         self.event(why)
+        if func.hold:
+            self.escape(func, why)
         if not origin.startswith(HARMLESS):
             for v in list(args) + list(kwargs.values()):
                 self.escape(v, why)
@@ -75,29 +77,11 @@ class Calls:
     def escape(self, v, why):
         """v gets into the hands of code that is not evaluated, which may change what can be
         changed and call what can be called."""
-        if isinstance(v, Unknown):
-            for a in v.alts or ():
-                if isinstance(a, (Box, Func, Klass, tuple)):
-                    self.escape(a, why)
-        elif isinstance(v, tuple):
-            for x in v:
-                self.escape(x, why)
-        elif isinstance(v, Box):
-            inner = list(v.val.values()) if v.kind == "dict" else list(v.val)
-            if inner or not v.rest:
-                self.weaken(v, why.derive(None))
-            for x in inner:
-                self.escape(x, why)
-        elif isinstance(v, Func):
-            self.maybe_call(v, why)
-        elif isinstance(v, Bound):
-            self.escape(v.obj, why)
-        elif isinstance(v, Klass):
-            for x in list(v.scope.vars.values()):
-                if isinstance(x, (Func, Klass)):
-                    self.escape(x, why)
-        elif isinstance(v, (TroopsModule, Deployable)) or isinstance(v, TroopsFn) and v.name in CHANGING:
-            self.any_role(why, None)
+        for x in self.degrade(v, why):
+            if isinstance(x, Func):
+                self.maybe_call(x, why)
+            elif isinstance(x, (TroopsModule, Deployable)) or isinstance(x, TroopsFn) and x.name in CHANGING:
+                self.any_role(why, None)
 
     def maybe_call(self, func, why):
         """Code that is not evaluated may call func, any number of times."""
@@ -168,10 +152,11 @@ class Calls:
 
     def result(self, call, flow):
         """The value of a call whose body ended with flow."""
-        if flow is not None and "raise" in flow.kinds:
+        kinds = {k: v for k, v in flow.kinds.items() if k in ("raise", "exit")} if flow else {}
+        if kinds:
             if not flow.falls and "return" not in flow.kinds:
-                raise PyRaise(flow.kinds["raise"])
-            self.pending = self.pending or flow.reason
+                raise PyRaise(None, None, flow)
+            self.suspend(kinds, flow.reason)
         if call.yields is not None:
             return call.yields
         values = call.rets + ([None] if flow is None or flow.falls else [])

@@ -3,6 +3,8 @@
 
 TROOPS = TroopsModule()
 TROOPS_NAMES = ("hostname", "have_role", "activate_role", "roles", "define_role", "all_roles", "deployable")
+USAGE = {"hostname": "()", "have_role": "('role')", "activate_role": "('role')",
+         "define_role": "('role', hosts=['name'])", "deployable": "(roles=['role'])"}
 CHANGING = ("activate_role", "define_role", "deployable")
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
@@ -28,7 +30,6 @@ class Troops:
         self.active = []        # (role, file, line) of sure activations
         self.seen = {}          # role -> [file, line]
         self.consulted = False  # something depends on the host, or may
-        self.touched = False
         self.depends = Unknown("it depends on troops.hostname()", "", 0, weak=True)
         for role in sorted(toml):
             self.all_roles.val[role] = Box("set", set(toml[role]))
@@ -58,9 +59,9 @@ class Troops:
     def call_troops(self, name, args, kwargs, node):
         try:
             return getattr(self, "tr_" + name)(node, *args, **kwargs)
-        except TypeError as e:
-            self.error(node, "troops.%s: wrong arguments (%s)" % (name, re.sub(r"[\w.]*tr_(\w+)\(\)", r"\1()", str(e))))
-            return self.fail(TypeError("troops.%s: wrong arguments" % name), node)
+        except TypeError:
+            self.error(node, "wrong arguments: write troops.%s%s" % (name, USAGE[name]))
+            return self.fail(TypeError("wrong arguments of troops.%s" % name), node)
 
     def tr_hostname(self, node):
         if self.host is not None:
@@ -93,6 +94,12 @@ class Troops:
             self.call(func, [], {}, node)
         return func
 
+    def consult_unless(self, sure):
+        """Announces a change of the roles; a sure one does not need passes for each host."""
+        before = self.consulted
+        self.touch(self.roles)
+        self.consulted = before or not sure
+
     def good_role(self, role, node):
         if isinstance(role, str) and ROLE.match(role):
             self.seen.setdefault(role, [self.file, node.lineno])
@@ -114,10 +121,9 @@ class Troops:
         if not self.good_role(role, node):
             return
         why = self.maybe()
-        self.consulted = self.consulted or why is not None
-        self.touch(self.roles)
+        self.consult_unless(why is None)
         if self.pending:
-            self.add_rest(self.roles, self.pending.derive((role,)))
+            self.add_rest(self.roles, self.pending.reason.derive((role,)))
             return
         self.roles.val.add(role)
         if why is None:
@@ -201,10 +207,10 @@ class Troops:
         """The host of this pass is, or with u may be, among those of role."""
         if self.host is None:
             return
-        self.touch(self.roles)
+        self.consult_unless(True)
         if isinstance(role, Unknown):
             self.add_rest(self.roles, role.derive(None))
         elif u is not None or self.pending:
-            self.add_rest(self.roles, (u or self.pending).derive((role,)))
+            self.add_rest(self.roles, (u or self.pending.reason).derive((role,)))
         else:
             self.roles.val.add(role)

@@ -55,17 +55,14 @@ def make_troops(host):
     return troops
 
 
-def run(directory, host):
+def run(directory, host, toml):
     """The roles that end up active."""
     troops = sys.modules["troops"] = make_troops(host)
     sys.meta_path.append(Mocks())
     sys.path[0] = directory
     os.chdir(directory)
-    if os.path.exists("roles.toml"):
-        import tomllib
-        with open("roles.toml", "rb") as f:
-            for role, table in tomllib.load(f).items():
-                troops.define_role(role, table["hosts"])
+    for role, hosts in toml.items():
+        troops.define_role(role, hosts)
     sys.stdout = io.StringIO()
     try:
         runpy.run_path("deploy.py", run_name="__main__")
@@ -80,7 +77,7 @@ def run_apart(task):
     pid = os.fork()
     if pid == 0:
         try:
-            task["roles"] = run(os.path.join(sys.argv[1], task["case"]), task["host"])
+            task["roles"] = run(os.path.join(sys.argv[1], task["case"]), task["host"], task["toml"])
         except BaseException:
             task["error"] = traceback.format_exc()
         with os.fdopen(w, "w") as f:
