@@ -24,7 +24,7 @@ func TestExitCodes(t *testing.T) {
 		{"any other error", errors.New("disk full"), 2, "troops: disk full\n"},
 		{"interrupted", fmt.Errorf("reading: %w", context.Canceled), 130, "troops: interrupted\n"},
 		{"a deployment here", deployError(&deployment.ExitError{Command: "deploy.py", Code: 7}), 7, "troops: "},
-		{"a deployment here that was killed", deployError(&deployment.ExitError{Command: "deploy.py", Code: -1, Signal: "killed"}), 1, "troops: "},
+		{"a deployment here that was killed", deployError(&deployment.ExitError{Command: "deploy.py", Signal: "killed"}), 1, "troops: "},
 		{"hostile text", errors.New("node said \x1b]0;pwned\a"), 2, "troops: node said "},
 	}
 	for _, tt := range tests {
