@@ -16,6 +16,7 @@ class State:
 
     def init_state(self):
         self.steps = self.line = 0
+        self.methods = {}       # type of an expression's node -> its method
         self.serial = 0
         self.frames = []
         self.ctx = []           # why the code being evaluated may not run, outermost first
@@ -50,7 +51,7 @@ class State:
     def touch(self, box):
         """Must come before every change of a box."""
         if box is self.roles:
-            self.consulted = True
+            self.depend()
         if self.frames and box.epoch != self.frames[-1].serial and id(box) not in self.frames[-1].boxes:
             self.charge(len(box.val) // 8)
             self.frames[-1].boxes[id(box)] = (box, box.val.copy(), list(box.rest))

@@ -8,11 +8,16 @@ class Exprs:
     """Evaluation of expressions in self.scope."""
 
     def eval(self, node):
-        self.charge(1)
-        method = getattr(self, "ex_" + type(node).__name__, None)
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            self.charge(0)
+        method = self.methods.get(type(node))
         if method is None:
-            return self.unknown("%s is not evaluated" % type(node).__name__.lower(), node)
+            method = self.methods[type(node)] = getattr(self, "ex_" + type(node).__name__, self.ex_other)
         return method(node)
+
+    def ex_other(self, node):
+        return self.unknown("%s is not evaluated" % type(node).__name__.lower(), node)
 
     def ex_Constant(self, node):
         return node.value

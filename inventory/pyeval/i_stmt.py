@@ -8,6 +8,8 @@ class Stmts:
         for i in range(start, len(stmts)):
             flow, consumed = self.statement(stmts[i], lambda: self.block(stmts, i + 1))
             flow = self.drain(flow)
+            if flow is not None and not self.calls and self.scope.module.name == "__main__":
+                self.look()
             if consumed:
                 return flow
             if flow is not None:
@@ -17,6 +19,7 @@ class Stmts:
     def statement(self, node, rest):
         """Executes node; the flag says that rest, what follows it, was executed with it."""
         self.line = node.lineno
+        self.top = self.tops.get(id(node), self.top)
         self.charge(1)
         if type(node).__name__ == "If":
             t = self.truth(self.eval(node.test), node.test)
@@ -24,7 +27,11 @@ class Stmts:
                 return self.block(node.body if t else node.orelse), False
             if self.pending:
                 return self.fork(t, [lambda: self.block(node.body), lambda: self.block(node.orelse)]), False
-            return self.fork(t, [lambda: self.block(node.body), lambda: self.block(node.orelse)], rest), True
+            top = self.top
+            flow = self.fork(t, [lambda: self.block(node.body), lambda: self.block(node.orelse)], rest)
+            if flow is not None and not self.calls:
+                self.look(top)      # what follows was evaluated as a part of it
+            return flow, True
         method = getattr(self, "st_" + type(node).__name__, None)
         if method is None:
             return None, False

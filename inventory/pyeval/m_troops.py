@@ -29,7 +29,8 @@ class Troops:
         self.told = {}          # (role or None, key of an unknown) -> the one of parts about it
         self.active = []        # (role, file, line) of sure activations
         self.seen = {}          # role -> [file, line]
-        self.consulted = False  # something depends on the host, or may
+        self.consulted = False  # a role depends on the host, or may
+        self.top, self.tops, self.cut = 0, {}, None     # see look
         self.depends = Unknown("it depends on troops.hostname()", "", 0, weak=True)
         for role in sorted(toml):
             self.all_roles.val[role] = Box("set", set(toml[role]))
@@ -38,8 +39,21 @@ class Troops:
         if host is None:
             self.roles.rest.append(self.depends)
 
+    def look(self, top=None):
+        """The host, or the roles, are asked for, or the code that follows may not run: the
+        statement at the top of deploy.py that is being evaluated (or top) is the first that
+        may differ from host to host, or has to be evaluated together with its rest."""
+        top = self.top if top is None else top
+        self.cut = top if self.cut is None else min(top, self.cut)
+
+    def depend(self):
+        """A role may depend on the host, or may not be active for another reason."""
+        self.consulted = True
+        self.look()
+
     def troops_attribute(self, name, node):
         if name == "roles":
+            self.look()
             return self.roles
         if name == "all_roles":
             return self.all_roles
@@ -64,11 +78,13 @@ class Troops:
             return self.fail(TypeError("wrong arguments of troops.%s" % name), node)
 
     def tr_hostname(self, node):
+        self.look()
         if self.host is not None:
             return self.host
         return self.unknown("it depends on troops.hostname()", node, weak=True)
 
     def tr_have_role(self, node, role):
+        self.look()
         return self.compare("In", role, self.roles, node)
 
     def tr_activate_role(self, node, role):
@@ -96,9 +112,10 @@ class Troops:
 
     def consult_unless(self, sure):
         """Announces a change of the roles; a sure one does not need passes for each host."""
-        before = self.consulted
+        before = self.consulted, self.cut
         self.touch(self.roles)
-        self.consulted = before or not sure
+        if sure:
+            self.consulted, self.cut = before
 
     def good_role(self, role, node):
         if isinstance(role, str) and ROLE.match(role):
@@ -111,7 +128,7 @@ class Troops:
     def activate(self, role, node):
         """role becomes active on the host of this pass."""
         if isinstance(role, Unknown):
-            self.consulted = True
+            self.depend()
             role = self.settle(role, node)
             if role.alts is None and not role.weak:
                 self.part(None, "the name of an activated role is not known", role, node)
@@ -140,13 +157,13 @@ class Troops:
 
     def any_role(self, why, node):
         """Code that is not evaluated may define and activate any role."""
-        self.consulted = True
+        self.depend()
         self.part(None, "roles may be defined or activated by code that is not evaluated", why, node)
         self.add_rest(self.roles, Unknown(why.reason, why.file, why.line))
 
     def tr_define_role(self, node, role, hosts=()):
         if isinstance(role, Unknown):
-            self.consulted = True
+            self.depend()
             role = self.settle(role, node)
             if role.alts is not None:
                 self.branch_value(role, *[lambda r=r: self.tr_define_role(node, r, hosts) for r in role.alts])
@@ -168,7 +185,7 @@ class Troops:
         text = role if isinstance(role, str) else None
         for u in [i for i in items if isinstance(i, Unknown)] + rests:
             u = self.settle(u, node)
-            self.consulted = True
+            self.depend()
             if u.alts is None:
                 self.part(text, "hosts are not known", u, node)
                 self.hit(role, u)
@@ -196,7 +213,8 @@ class Troops:
             return
         reasons = [r for r in (self.maybe(), u, role if isinstance(role, Unknown) else None) if r is not None]
         why = first_reason(reasons) if reasons else None
-        self.consulted = self.consulted or why is not None
+        if why is not None:
+            self.depend()
         unsure = [r for r in (self.maybe(), u) if r is not None and not r.weak]
         self.named.append([host, role if isinstance(role, str) else None, self.file, node.lineno,
                            [unsure[0].reason, unsure[0].file, unsure[0].line] if unsure else None])

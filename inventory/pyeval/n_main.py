@@ -23,21 +23,31 @@ class Interp(State, Ops, Text, Methods, Builtins, Exprs, Comprehensions, Stmts, 
         self.init_state()
         self.init_troops(host, toml)
 
-    def run(self):
+    def start(self):
+        """Parses deploy.py; returns its statements, or None where there are none."""
         module = Module("__main__", "deploy.py", False)
+        self.scope = module.scope
+        tree = self.source.parse("deploy.py")
+        if isinstance(tree, dict):
+            self.errors.append(tree)
+            return None
+        self.tops = {id(node): i for i, node in enumerate(tree.body)}
+        module.scope.vars.update({"__name__": "__main__", "__doc__": None})
+        return tree.body
+
+    def run(self, body, start=0):
+        """Evaluates the statements from start on."""
+        module = self.scope.module
         try:
-            self.scope = module.scope
-            tree = self.source.parse("deploy.py")
-            if isinstance(tree, dict):
-                self.errors.append(tree)
-                return
-            module.scope.vars.update({"__name__": "__main__", "__doc__": None})
-            self.block(tree.body)
+            self.block(body, start)
         except PyRaise as e:
             if not isinstance(e.exc, SystemExit) and e.node is not None:
                 self.warnings.append(problem(self.file, e.node.lineno, "raises an exception here: what follows is not evaluated"))
         except (RecursionError, MemoryError):
             raise Limit("nested too deeply, or too large", self.file, 0)
+        finally:
+            self.scope, self.file, self.pending = module.scope, "deploy.py", None
+            self.calls, self.ctx = [], []
 
     def maybe_roles(self):
         """Roles that may be active: problems with the role, or without for any role."""
@@ -103,7 +113,8 @@ class Result:
 def evaluate(source, toml):
     result = Result()
     first = Interp(source, None, toml)
-    first.run()
+    body = first.start() or []
+    first.run(body)
     todo = result.take(first)
     for hosts in toml.values():
         for h in hosts:
@@ -112,27 +123,69 @@ def evaluate(source, toml):
                 todo.append(h)
             result.hosts[h]["sure"] = True
     if not first.consulted:
-        roles = {}
-        for host, role, _, _, _ in first.named:
-            roles.setdefault(host_name(host), set()).add(role)
-        for role, hosts in toml.items():
-            for host in hosts:
-                roles.setdefault(host_name(host), set()).add(role)
+        roles = roles_by_name(first.named, toml)
         places = [[file, line] for _, file, line in first.active]
         for h in todo:
             result.settle(h, sorted(roles[host_name(h)].union(first.sure_roles())), [], places)
         return result
-    passes = {}
+    passes, results = Passes(source, toml, body, first.cut), {}
     while todo and not result.errors:
         h = todo.pop(0)
         name = host_name(h)
-        if name not in passes:
-            one = Interp(source, name, toml)
-            one.run()
-            passes[name] = (one.sure_roles(), one.maybe_roles(), [[f, n] for _, f, n in one.active])
+        if name not in results:
+            one = passes.run(name)
+            results[name] = (one.sure_roles(), one.maybe_roles(), [[f, n] for _, f, n in one.active])
             todo.extend(result.take(one))
-        result.settle(h, *passes[name])
+        result.settle(h, *results[name])
     return result
+
+
+def roles_by_name(named, toml):
+    roles = {}
+    for host, role, _, _, _ in named:
+        roles.setdefault(host_name(host), set()).add(role)
+    for role, hosts in toml.items():
+        for host in hosts:
+            roles.setdefault(host_name(host), set()).add(role)
+    return roles
+
+
+class Passes:
+    """The passes for each host. What comes before the first statement that may differ from
+    host to host is evaluated once; what a pass changes after it is undone."""
+
+    COPIES = ("named", "parts", "active", "errors", "warnings", "seen", "modules", "told", "escaped")
+    VALUES = ("steps", "imports", "loop_forks", "path_changed", "consulted", "cut", "top", "trydepth")
+
+    def __init__(self, source, toml, body, cut):
+        self.interp = Interp(source, None, toml)
+        self.interp.start()
+        self.body, self.cut = body, cut or 0
+        self.interp.run(body[:self.cut])
+        self.roles = roles_by_name(self.interp.named, toml)
+        self.interp.named = []      # known by the first pass; all of them sure
+        self.frame = None
+        self.copies = {n: getattr(self.interp, n).copy() for n in self.COPIES}
+        self.values = {n: getattr(self.interp, n) for n in self.VALUES}
+
+    def run(self, name):
+        """The evaluation on the host of that name, valid until the next call."""
+        i = self.interp
+        if self.frame is not None:
+            i.undo(self.frame)
+        for n, value in self.copies.items():
+            setattr(i, n, value.copy())
+        for n, value in self.values.items():
+            setattr(i, n, value)
+        i.serial += 1
+        self.frame = Frame(i.serial)
+        i.frames = [self.frame]
+        i.host = name
+        i.touch(i.roles)
+        i.roles.rest = [u for u in i.roles.rest if u is not i.depends]
+        i.roles.val |= self.roles.get(name, set())
+        i.run(self.body, self.cut)
+        return i
 
 
 def confine():
