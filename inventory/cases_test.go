@@ -191,3 +191,23 @@ func writeWant(t *testing.T, path string, a *txtar.Archive, got string) {
 		t.Fatal(err)
 	}
 }
+
+// TestManyHosts reads a fleet in which a rule makes a pass for each host necessary.
+func TestManyHosts(t *testing.T) {
+	const n = 1000
+	inv, err := read(t, fmt.Sprintf(`import troops
+WEB = ['web-%%04d.example.com' %% i for i in range(%d)]
+troops.define_role('web', hosts=WEB)
+for i, h in enumerate(WEB):
+    troops.define_role('shard-%%d' %% (i %% 8), hosts=[h])
+if troops.hostname().startswith('web-000') and troops.have_role('shard-7'):
+    troops.activate_role('chosen')
+`, n))
+	if err != nil || len(inv.Entries) != n {
+		t.Fatalf("%v", err)
+	}
+	got, err := inv.Select(Selection{Roles: []string{"chosen"}})
+	if err != nil || hosts(got) != "web-0007.example.com" || strings.Join(got[0].Roles, " ") != "chosen shard-7 web" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}

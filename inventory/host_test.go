@@ -175,3 +175,35 @@ func FuzzRolesFile(f *testing.F) {
 		}
 	})
 }
+
+// TestRolesFileBombs shows that no roles.toml takes long to read, and that what nests deeper
+// than a role can is refused with its line.
+func TestRolesFileBombs(t *testing.T) {
+	const n = 200000
+	deep := []string{
+		"a = 1\nx = " + strings.Repeat("{a=", n),
+		"\n[" + strings.Repeat("a.", n) + "a]",
+		"\n" + strings.Repeat(`"a".`, n) + "a = 1",
+		`s = "\""` + "\n" + `x = { "\"" = ` + strings.Repeat("{'}' = ", n),
+		"# {{{ '''\ns = {" + strings.Repeat("a.", n) + "a = 1}",
+		"s = 1 # '\n" + strings.Repeat("a . ", n) + "a = 1",
+	}
+	for _, text := range deep {
+		_, problems := parseRoles([]byte(text))
+		if len(problems) != 1 || problems[0].Line != 2 || !strings.Contains(problems[0].Text, "nested deeper") {
+			t.Errorf("%.40q: %v", text, problems)
+		}
+	}
+	var many strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&many, "[role%d]\nhosts = [\n  \"a%d.b.c.d\",\n]\n", i, i)
+	}
+	roles, problems := parseRoles([]byte(many.String()))
+	if len(roles) != 20000 || len(problems) > 0 || roles[1].name != "role1" || roles[1].line != 6 {
+		t.Errorf("%d roles, %v", len(roles), problems)
+	}
+	text := "# " + strings.Repeat("{.", 100) + "\ns = \"\"\"\n" + strings.Repeat("{", 100) + "\"\"\"\nt = '''" + strings.Repeat("{", 100) + "'''\n"
+	if line := tooDeep([]byte(text)); line != 0 {
+		t.Errorf("comments and strings nest at line %d", line)
+	}
+}

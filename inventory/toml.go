@@ -3,8 +3,8 @@ package inventory
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/BurntSushi/toml"
 )
@@ -25,68 +25,78 @@ type tomlRole struct {
 // parseRoles reads a roles.toml: the roles by name, and what is wrong with it. Every table
 // names a role and has the one key hosts, a list of strings.
 func parseRoles(text []byte) ([]tomlRole, []Problem) {
-	var problems []Problem
-	report := func(line int, role, format string, args ...any) {
-		problems = append(problems, Problem{File: RolesFile, Line: line, Role: role, Text: fmt.Sprintf(format, args...)})
+	p := rolesParser{lines: hostsLines(text)}
+	if line := tooDeep(text); line > 0 {
+		p.report(line, "", "nested deeper than %d", maxTomlDepth)
+		return nil, p.problems
 	}
 	var tables map[string]toml.Primitive
-	md, err := toml.Decode(string(text), &tables)
-	if err != nil {
+	var err error
+	if p.md, err = toml.Decode(string(text), &tables); err != nil {
 		var pe toml.ParseError
 		if errors.As(err, &pe) {
-			report(pe.Position.Line, "", "syntax error: %s", pe.Message)
+			p.report(pe.Position.Line, "", "syntax error: %s", pe.Message)
 		} else {
-			report(0, "", "syntax error: %v", err)
+			p.report(0, "", "syntax error: %v", err)
 		}
-		return nil, problems
+		return nil, p.problems
 	}
-	var roles []tomlRole
-	for name, table := range tables {
-		if role := parseRole(&md, name, table, report); role != nil {
-			roles = append(roles, *role)
-		}
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		p.role(name, tables[name])
 	}
-	slices.SortFunc(roles, func(a, b tomlRole) int { return strings.Compare(a.name, b.name) })
-	sortProblems(problems)
-	return roles, problems
+	sortProblems(p.problems)
+	return p.roles, p.problems
 }
 
-// parseRole reads one table; nil where it is none.
-func parseRole(md *toml.MetaData, name string, table toml.Primitive, report func(int, string, string, ...any)) *tomlRole {
-	line := lineOf(md, table)
+// rolesParser collects the roles of one file.
+type rolesParser struct {
+	md       toml.MetaData
+	lines    map[string]int // of the keys hosts that were found at once
+	located  int            // values whose line was looked up
+	roles    []tomlRole
+	problems []Problem
+}
+
+func (p *rolesParser) report(line int, role, format string, args ...any) {
+	p.problems = append(p.problems, Problem{File: RolesFile, Line: line, Role: role, Text: fmt.Sprintf(format, args...)})
+}
+
+// role reads one table.
+func (p *rolesParser) role(name string, table toml.Primitive) {
 	if !ValidRole(name) {
-		report(line, "", "bad role name %s: letters, digits, '.', '_' and '-', at most %d", quoteShort(name), MaxRole)
-		return nil
+		p.report(p.lineOf(table), "", "bad role name %s: letters, digits, '.', '_' and '-', at most %d", quoteShort(name), MaxRole)
+		return
 	}
 	var value any
 	var keys map[string]toml.Primitive
-	err := md.PrimitiveDecode(table, &value)
-	if _, isTable := value.(map[string]any); err != nil || !isTable || md.PrimitiveDecode(table, &keys) != nil {
-		report(line, name, "it is not a table: write [%s] and below it hosts = [...]", name)
-		return nil
+	err := p.md.PrimitiveDecode(table, &value)
+	if _, isTable := value.(map[string]any); err != nil || !isTable || p.md.PrimitiveDecode(table, &keys) != nil {
+		p.report(p.lineOf(table), name, "it is not a table: write [%s] and below it hosts = [...]", name)
+		return
 	}
-	role := tomlRole{name: name, line: line}
+	role := tomlRole{name: name, line: p.lines[name]}
 	for key, value := range keys {
-		at := lineOf(md, value)
 		if key != "hosts" {
-			report(at, name, "unknown key %s: a role has only hosts", quoteShort(key))
+			p.report(p.lineOf(value), name, "unknown key %s: a role has only hosts", quoteShort(key))
 			continue
 		}
-		role.line = at
+		if role.line == 0 {
+			role.line = p.lineOf(value)
+		}
 		var written []string
-		if err := md.PrimitiveDecode(value, &written); err != nil {
-			report(at, name, "hosts is a list of strings")
+		if err := p.md.PrimitiveDecode(value, &written); err != nil {
+			p.report(role.line, name, "hosts is a list of strings")
 		}
 		for _, w := range written {
 			h, err := ParseHost(w)
 			if err != nil {
-				report(at, name, "%v", err)
+				p.report(role.line, name, "%v", err)
 				continue
 			}
 			role.hosts = append(role.hosts, h)
 		}
 	}
-	return &role
+	p.roles = append(p.roles, role)
 }
 
 // locator is decoded from any value, with an error that has the value's place.
@@ -97,10 +107,12 @@ var errLocate = errors.New("located")
 // UnmarshalTOML implements [toml.Unmarshaler].
 func (locator) UnmarshalTOML(any) error { return errLocate }
 
-// lineOf returns the line of a value's key, 0 where it is not known.
-func lineOf(md *toml.MetaData, v toml.Primitive) int {
+// lineOf returns the line of a value's key, 0 where it is not known. It takes as long as the
+// file is, so it is done for the first maxLocated values only.
+func (p *rolesParser) lineOf(v toml.Primitive) int {
+	const maxLocated = 200
 	var pe toml.ParseError
-	if errors.As(md.PrimitiveDecode(v, &locator{}), &pe) {
+	if p.located++; p.located <= maxLocated && errors.As(p.md.PrimitiveDecode(v, &locator{}), &pe) {
 		return pe.Position.Line
 	}
 	return 0

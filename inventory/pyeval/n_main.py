@@ -223,8 +223,14 @@ def serve():
 
 def main():
     confine()
-    sys.setrecursionlimit(30000)
-    threading.stack_size(512 << 20)
-    t = threading.Thread(target=serve)
-    t.start()
-    t.join()
+    for stack, depth in ((512 << 20, 30000), (64 << 20, 5000)):
+        try:
+            threading.stack_size(stack)
+            t = threading.Thread(target=serve)
+            sys.setrecursionlimit(depth)
+            t.start()
+        except (ValueError, RuntimeError):
+            continue    # so much cannot be had here
+        t.join()
+        return
+    say({"limit": problem("deploy.py", 0, "there is not enough memory to read it")})
