@@ -32,7 +32,7 @@ var (
 	errSilent   = fmt.Errorf("the node sent nothing for %v", AttachSilence)
 	errBroke    = errors.New("the connection broke")
 	errLeft     = errors.New("left on request, what runs there goes on")
-	errNotTaken = errors.New("the connection broke before the node took the commit")
+	errNotTaken = errors.New("the connection broke before the node said that it took the commit")
 )
 
 // follower reads a run's frames from a node and remembers how far it came, so that a later

@@ -114,6 +114,12 @@ func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
 			Hint:   fmt.Sprintf("merge %s and push the result", short(at)),
 		}
 	default:
+		if len(n.store.Shallow()) > 0 {
+			return Refused{
+				Reason: fmt.Sprintf("the node is at %s, which this shallow clone does not have", short(at)),
+				Hint:   "git fetch --unshallow (in CI: check out with the whole history)",
+			}
+		}
 		return Refused{
 			Reason: fmt.Sprintf("the node is at %s, which this repository does not have", short(at)),
 			Hint:   "somebody else deployed it: fetch their work (git fetch), merge it and push the result",
@@ -192,7 +198,8 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 		case n.result != nil:
 			return n.outcome(f.run)
 		case unsure:
-			return Failed{Phase: PhasePush, Err: fmt.Errorf("%w (%w); push again", errNotTaken, cause)}
+			// Git there may still be at work on what it got before the connection broke.
+			return Unknown{Run: f.run, Err: fmt.Errorf("%w (%w)", errNotTaken, cause)}
 		}
 	}
 }

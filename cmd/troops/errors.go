@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"troops/nodeside/deployment"
 )
@@ -28,8 +30,8 @@ func (e deployFailed) Unwrap() error { return e.ExitError }
 
 func deployError(err error) error {
 	var ee *deployment.ExitError
-	if errors.As(err, &ee) {
-		return deployFailed{ee}
+	if errors.As(err, &ee) && slices.Contains([]string{"deploy.py", "deploy"}, filepath.Base(ee.Command)) {
+		return deployFailed{ee} // not pip's, which was before it
 	}
 	return err
 }

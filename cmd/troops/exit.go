@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"troops/push"
 )
@@ -44,11 +45,18 @@ func exitCode(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "troops: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(stderr, "troops: %s\n", clean(err.Error()))
+	printError(stderr, err)
 	if errors.As(err, &status) {
 		return status.exitStatus()
 	}
 	return exitUsage
+}
+
+// printError prints an error's lines, made safe.
+func printError(w io.Writer, err error) {
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		fmt.Fprintf(w, "troops: %s\n", clean(line))
+	}
 }
 
 // rolloutCode is the exit code of a rollout that ended with these outcomes: of 1, 4 and 3

@@ -25,6 +25,8 @@ func TestExitCodes(t *testing.T) {
 		{"interrupted", fmt.Errorf("reading: %w", context.Canceled), 130, "troops: interrupted\n"},
 		{"a deployment here", deployError(&deployment.ExitError{Command: "deploy.py", Code: 7}), 7, "troops: "},
 		{"a deployment here that was killed", deployError(&deployment.ExitError{Command: "deploy.py", Signal: "killed"}), 1, "troops: "},
+		{"several lines", errors.New("two things:\n  deploy.py:3: one\n"), 2, "troops: two things:\ntroops:   deploy.py:3: one\n"},
+		{"pip, in a deployment here", deployError(&deployment.ExitError{Command: "pip install", Code: 1}), 2, "troops: "},
 		{"hostile text", errors.New("node said \x1b]0;pwned\a"), 2, "troops: node said "},
 	}
 	for _, tt := range tests {

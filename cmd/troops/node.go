@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,7 +50,8 @@ func newNode(g *global) *cli.Command {
 					if c.Args().Len() != 1 {
 						return usagef("node run takes one argument, the run")
 					}
-					return nodeside.Run(c.Context, layout(), c.Args().First())
+					// A run outlives whoever started it: it alone decides which signals end it.
+					return nodeside.Run(context.WithoutCancel(c.Context), layout(), c.Args().First())
 				},
 			},
 			{

@@ -80,10 +80,17 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
-	if err := errors.Join(err, client.Close()); err != nil {
-		return err
+	err = errors.Join(err, client.Close())
+	if results == nil {
+		return err // nothing was contacted
 	}
-	if code := rolloutCode(results, g.stop.soft.Err() != nil); code != exitOK {
+	code := rolloutCode(results, g.stop.soft.Err() != nil)
+	if err != nil {
+		// Such as a full disk under standard output: what the nodes did counts, and this does.
+		printError(g.err, err)
+		code = max(code, exitNodes)
+	}
+	if code != exitOK {
 		return &nodesError{code}
 	}
 	return nil

@@ -110,6 +110,7 @@ func (r *reader) line(name string, l logicalLine) error {
 		switch in.kind {
 		case include:
 			if remote(in.value) {
+				r.req.any = true // only pip can tell whether it asks for something
 				continue
 			}
 			file, ok := r.below(path.Dir(name), in.value)
