@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"troops/nodeside/sandbox"
@@ -268,4 +269,24 @@ func TestNodeThatLacksABaseGetsAWholePack(t *testing.T) {
 	if at := f.at(f.Nodes[0]); at != commit {
 		t.Errorf("the branch is at %q", at)
 	}
+}
+
+// The real program must not take a closed terminal for the end of a run.
+func TestHangupDoesNotEndTheRun(t *testing.T) {
+	f := newFleet(t, sandbox.Options{Names: []string{"a"}})
+	g := newGate(t)
+	commit := f.commit("import os\nprint('run is', os.getppid(), 'so')\n" + g.python())
+	done := make(chan map[string]push.Outcome)
+	go func() { done <- f.push(commit) }()
+	f.sink.await(t, "a", " so\n")
+	var pid int
+	text := f.sink.text("a")
+	if _, err := fmt.Sscanf(text[strings.Index(text, "run is"):], "run is %d so", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	g.open(t)
+	f.wantKinds(<-done, push.KindDeployed)
 }
