@@ -12,15 +12,10 @@ import (
 	"time"
 
 	"troops/nodeside/wire"
+	"troops/sshx"
 )
 
 const (
-	// AttachSilence is how long an attach may send nothing, not even a heartbeat (every 5 s),
-	// before its connection is given up for dead.
-	AttachSilence = 20 * time.Second
-	// AdoptTimeout is how long a node is given, after a connection that broke before the push
-	// was acknowledged, to show that it has the run after all.
-	AdoptTimeout = 15 * time.Second
 	// RedialFirst and RedialMost bound the pause between two attempts to find a lost node:
 	// it doubles, with jitter.
 	RedialFirst = 500 * time.Millisecond
@@ -29,7 +24,7 @@ const (
 
 var (
 	errNoAttach = errors.New("the node does not let troops attach")
-	errSilent   = fmt.Errorf("the node sent nothing for %v", AttachSilence)
+	errSilent   = errors.New("the node went silent")
 	errBroke    = errors.New("the connection broke")
 	errLeft     = errors.New("left on request, what runs there goes on")
 	errNotTaken = errors.New("the connection broke before the node said that it took the commit")
@@ -44,10 +39,13 @@ type follower struct {
 	offset int64     // of the log, in bytes of stored frames
 	seen   func()    // called when the node shows that it has the run: the first stored frame
 	heard  time.Time // when the last frame came, whatever it was
+	limits limits
 }
 
 // attachment is an attach command that answered with its preface.
 type attachment struct {
+	conn   Conn
+	limits limits
 	ch     Channel
 	reader *wire.Reader
 	stderr *tail
@@ -63,35 +61,50 @@ func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachm
 		return nil, err
 	}
 	ch, err := conn.Exec(ctx, fmt.Sprintf("%s attach %s %d", launcher, f.run, f.offset))
-	if err != nil {
+	var refused *sshx.ChannelError
+	if errors.As(err, &refused) {
 		return nil, fmt.Errorf("%w: %w", errNoAttach, err)
+	} else if err != nil {
+		return nil, fmt.Errorf("attaching to the run: %w", err)
 	}
-	a := &attachment{ch: ch, reader: wire.NewReader(ch.Stdout()), stderr: new(tail)}
+	a := &attachment{conn: conn, limits: f.limits, ch: ch, reader: wire.NewReader(ch.Stdout()), stderr: new(tail)}
 	a.drain.Go(func() { io.Copy(a.stderr, ch.Stderr()) })
-	timer := time.AfterFunc(AttachSilence, func() { ch.Close() })
-	noise, err := a.reader.SkipPreface()
-	timer.Stop()
-	if err != nil {
-		a.close()
-		return nil, fmt.Errorf("%w: %w: %q", errNoAttach, err, clip(strings.TrimSpace(string(noise)+a.stderr.String())))
+	var noise []byte
+	inTime := within(f.limits.silence, conn, func() { noise, err = a.reader.SkipPreface() })
+	if err == nil {
+		return a, nil
 	}
-	return a, nil
+	var lost *sshx.LostError
+	ended := a.close()
+	switch {
+	case !inTime:
+		err = fmt.Errorf("attaching to the run: %w", errSilent)
+	case errors.As(ended, &lost):
+		err = fmt.Errorf("attaching to the run: %w", ended)
+	default:
+		err = fmt.Errorf("%w: %w: %q", errNoAttach, err, clip(strings.TrimSpace(string(noise)+a.stderr.String())))
+	}
+	return nil, err
 }
 
-func (a *attachment) close() {
-	a.ch.Close()
-	a.drain.Wait()
-	a.ch.Wait()
+// close ends the attach, and returns how the node's command ended.
+func (a *attachment) close() (err error) {
+	within(a.limits.hangUp, a.conn, func() {
+		a.ch.Close()
+		a.drain.Wait()
+		err = a.ch.Wait()
+	})
+	return err
 }
 
 // read tells the run's frames until its result, which it returns, or until the stream breaks.
 func (f *follower) read(a *attachment) (*wire.Result, error) {
 	var silent sync.Once
 	quiet := false
-	timer := time.AfterFunc(AttachSilence, func() { silent.Do(func() { quiet = true; a.ch.Close() }) })
+	timer := time.AfterFunc(f.limits.silence, func() { silent.Do(func() { quiet = true; a.conn.Close() }) })
 	defer timer.Stop()
 	for {
-		timer.Reset(AttachSilence)
+		timer.Reset(f.limits.silence)
 		fr, err := a.reader.Next()
 		timer.Stop() // the sink may hold us back as long as it likes
 		if err != nil {

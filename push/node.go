@@ -46,6 +46,7 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	n.conn = conn
 	defer func() { n.conn.Close() }()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 
 	n.phase(PhasePush)
 	s, err := n.open(ctx)
@@ -58,8 +59,7 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
 	if out := n.compare(ctx, at); out != nil {
-		// The outcome stands whatever the node makes of the goodbye.
-		_ = s.git.End(ctx, s.ch.Stdin())
+		s.end(ctx)
 		return out
 	}
 	if !troops {
@@ -129,11 +129,14 @@ func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
 
 // pushRun asks a troops node for a run and follows it.
 func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
-	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}}
+	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}, limits: n.rollout.limits}
 	a, err := f.attach(ctx, n.conn, n.rollout.RepoPath)
 	if err != nil {
 		if ctx.Err() != nil {
 			return NotStarted{Why: "interrupted"}
+		}
+		if !errors.Is(err, errNoAttach) {
+			return Failed{Phase: PhasePush, Err: err} // nothing has been sent
 		}
 		n.note("no second channel (%s): following through git", oneLine(err))
 		return n.pushBranch(ctx, s, branch, at)
@@ -173,6 +176,7 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 				return false, err
 			}
 			n.conn = conn
+			context.AfterFunc(ctx, func() { conn.Close() })      // closing twice is closing once
 			next, err := f.attach(ctx, conn, n.rollout.RepoPath) // outlives the looking
 			if err != nil {
 				conn.Close()
@@ -207,7 +211,7 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 // adopt follows the run as read does if the node shows within [AdoptTimeout] that it has it,
 // and reports whether it has.
 func (n *node) adopt(f *follower, a *attachment) bool {
-	timer := time.AfterFunc(AdoptTimeout, func() { a.ch.Close() })
+	timer := time.AfterFunc(n.rollout.limits.adopt, func() { a.conn.Close() })
 	defer timer.Stop()
 	has := false
 	f.seen = func() { has = true; timer.Stop() }

@@ -53,6 +53,8 @@ type Rollout struct {
 	Reconnect time.Duration // default [DefaultReconnect]
 	Sink      Sink          // hears of everything
 
+	limits limits // zero values: the documented defaults
+
 	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
 	Starting context.Context
 }
@@ -104,6 +106,7 @@ func (r *Rollout) prepare() error {
 	if r.Reconnect == 0 {
 		r.Reconnect = DefaultReconnect
 	}
+	r.limits.fill()
 	if r.Starting == nil {
 		r.Starting = context.Background()
 	}

@@ -14,15 +14,10 @@ import (
 	"troops/push/packs"
 )
 
-const (
-	// AdvertisementTimeout is how long a node's git may take to list its refs.
-	AdvertisementTimeout = 60 * time.Second
-	// UploadStall is how long a node may take no byte of the pack before its channel is closed.
-	UploadStall = 60 * time.Second
-)
-
 // session is receive-pack on a channel of the node, with what it advertised.
 type session struct {
+	conn   Conn
+	limits limits
 	ch     Channel
 	git    *gitwire.Session
 	adv    *gitwire.Advertisement
@@ -40,13 +35,12 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a channel: %w", err)
 	}
-	s := &session{ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
+	s := &session{conn: n.conn, limits: n.rollout.limits, ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
 	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
-	actx, cancel := context.WithTimeoutCause(ctx, AdvertisementTimeout, fmt.Errorf("git listed no refs within %v", AdvertisementTimeout))
-	defer cancel()
-	stop := context.AfterFunc(actx, func() { ch.Close() })
-	defer stop()
-	s.git, s.adv, err = gitwire.ReadAdvertisement(actx, hangUp{ch.Stdout(), ch})
+	inTime := within(s.limits.advertisement, s.conn, func() { s.git, s.adv, err = gitwire.ReadAdvertisement(ctx, hangUp{ch.Stdout(), s.conn}) })
+	if !inTime {
+		err = fmt.Errorf("git listed no refs within %v", s.limits.advertisement)
+	}
 	if err != nil {
 		s.close()
 		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
@@ -54,7 +48,7 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// hangUp is a channel's output for gitwire, which closes the channel when the node makes no sense.
+// hangUp is a channel's output for gitwire, which hangs up on a node that makes no sense.
 type hangUp struct {
 	io.Reader
 	io.Closer
@@ -65,9 +59,16 @@ func (s *session) none() gitwire.OID { return gitwire.ZeroOID(s.adv.ObjectFormat
 
 // close ends the channel and whatever reads from it.
 func (s *session) close() {
-	s.ch.Close()
-	s.drain.Wait()
-	_ = s.ch.Wait() // only git's report counts: receive-pack exits 0 for a rejected push
+	within(s.limits.hangUp, s.conn, func() {
+		s.ch.Close()
+		s.drain.Wait()
+		_ = s.ch.Wait() // only git's report counts: receive-pack exits 0 for a rejected push
+	})
+}
+
+// end says goodbye where there is nothing to push. The outcome stands whatever comes of it.
+func (s *session) end(ctx context.Context) {
+	within(s.limits.hangUp, s.conn, func() { _ = s.git.End(ctx, s.ch.Stdin()) })
 }
 
 // send pushes one command over the session; a node that cannot complete a thin pack gets a
@@ -107,22 +108,27 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, br
 	if err != nil {
 		return "", &gitwire.PackError{Err: err}
 	}
-	up := &upload{ReadCloser: pack, timer: time.AfterFunc(UploadStall, func() { s.ch.Close() })}
+	up := &upload{WriteCloser: s.ch.Stdin(), limit: s.limits.upload}
+	if isRun(cmd) {
+		up.after = s.limits.accept
+	}
+	up.timer = time.AfterFunc(up.limit, func() { s.conn.Close() })
+	up.timer.Stop() // the pack may take its time to be made
 	defer up.timer.Stop()
-	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Shallow: n.store.Shallow(), Pack: up, Agent: "troops"}
+	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Shallow: n.store.Shallow(), Pack: pack, Agent: "troops"}
 	if s.adv.Caps.Has("push-options") {
 		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
 	}
 	h := &band{n: n}
-	report, err := s.git.Push(ctx, s.ch.Stdin(), req, h)
+	report, err := s.git.Push(ctx, up, req, h)
 	var lost *gitwire.LostError
-	if report != nil && (err == nil || errors.As(err, &lost) && lost.Reported && n.isRun(cmd)) {
+	if report != nil && (err == nil || errors.As(err, &lost) && lost.Reported && isRun(cmd)) {
 		err = report.Err() // a run is followed elsewhere: what else git would have said does not matter
 	}
 	return h.said.String(), err
 }
 
-func (n *node) isRun(cmd gitwire.Command) bool { return strings.HasPrefix(cmd.Ref, wire.RunRefPrefix) }
+func isRun(cmd gitwire.Command) bool { return strings.HasPrefix(cmd.Ref, wire.RunRefPrefix) }
 
 // band shows what the node's git and hooks print and keeps the end of it.
 type band struct {
@@ -136,21 +142,28 @@ func (b *band) Sideband(p []byte) {
 	b.n.emit(Git, p)
 }
 
-// upload closes the session's channel, through its timer, when the node takes no byte of the
-// pack for [UploadStall]. While it waits for the pack to be made the clock stands.
+// upload hangs up, by its timer, on a node that leaves a write waiting for limit, and that
+// has not answered for the time of after once it has everything; zero lets it take its time,
+// as the hooks of a plain repository may. While the pack is made the clock stands.
 type upload struct {
-	io.ReadCloser
-	timer *time.Timer
+	io.WriteCloser
+	limit, after time.Duration
+	timer        *time.Timer
 }
 
-// Read implements io.Reader.
-func (u *upload) Read(p []byte) (int, error) {
-	u.timer.Stop()
-	n, err := u.ReadCloser.Read(p)
-	if err == nil {
-		u.timer.Reset(UploadStall)
+// Write implements io.Writer.
+func (u *upload) Write(p []byte) (int, error) {
+	u.timer.Reset(u.limit)
+	defer u.timer.Stop()
+	return u.WriteCloser.Write(p)
+}
+
+// Close implements io.Closer.
+func (u *upload) Close() error {
+	if u.after > 0 {
+		u.timer.Reset(u.after)
 	}
-	return n, err
+	return u.WriteCloser.Close()
 }
 
 // rejected is the outcome of a push that ended with this error where the error says that
