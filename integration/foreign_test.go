@@ -3,6 +3,7 @@ package integration
 import (
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -151,4 +152,20 @@ func TestNoisyLogin(t *testing.T) {
 	p := s.troops("push").exits(0)
 	p.shows(`^noisy\.example\.com \| deployed$`)
 	inert(t, p.stdout.String()+p.stderr.String(), []string{"noisy.example.com"})
+}
+
+// TestHungNode has one node's git hang as a command on a dead file system does: sshd answers
+// for it, and keeps its channel open whatever the client does. The other node deploys, and
+// whoever has seen enough can leave, with a summary.
+func TestHungNode(t *testing.T) {
+	s := newStation(t)
+	nodes := s.nodes(testnode.Options{Names: []string{"well.example.com", "hung.example.com"}})
+	nodes[1].Run(t, `printf '#!/bin/sh\nexec sleep 1000\n' >/usr/local/bin/git-receive-pack; chmod 0755 /usr/local/bin/git-receive-pack`)
+	s.commit(map[string]string{"deploy.py": hosts(nodes, "print('deployed here')")})
+	p := s.troops("push")
+	p.sees("well.example.com * deployed")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	p.exits(130).shows(`^troops: 2 nodes: 1 deployed, 1 not started in `, `^well\.example\.com \| deployed here$`)
 }
