@@ -204,13 +204,20 @@ func (inv *Inventory) unknownFor(s Selection) []Problem {
 }
 
 // Notes returns what is to be said beside the entries that s selects: the warnings, one for
-// each thing that is unknown about other roles, and with KnownOnly what was left out.
+// each thing that is unknown about other roles or about more roles of these hosts, and with
+// KnownOnly what was left out.
 func (inv *Inventory) Notes(s Selection) []Problem {
 	if inv == nil {
 		return nil
 	}
 	out := slices.Clone(inv.Warnings)
-	for _, p := range slices.Concat(inv.Unknown, inv.unknownFor(s)) {
+	more := slices.Concat(inv.Unknown, inv.unknownFor(s))
+	for _, e := range inv.Entries {
+		if e.surely(s) {
+			more = append(more, e.Maybe...)
+		}
+	}
+	for _, p := range more {
 		if !slices.Contains(out, p) {
 			out = append(out, p)
 		}

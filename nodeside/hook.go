@@ -165,7 +165,7 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 	}
 	r, err := h.client.follow(ctx, h.l, id)
 	if err != nil {
-		return no(c, "run %s goes on without you: %v", id, err)
+		return no(c, "run %s %s: %v", id, wire.ReasonGoesOn, err)
 	}
 	if reason := failure(r); reason != "" {
 		return no(c, "%s", reason)
@@ -180,7 +180,7 @@ func failure(r wire.Result) string {
 	case wire.OK, wire.Current:
 		return ""
 	case wire.Superseded:
-		return fmt.Sprintf("%s gave way to %s", run, short26(r.Other))
+		return fmt.Sprintf("%s %s%s", run, wire.ReasonGaveWay, short26(r.Other))
 	case wire.Refused:
 		return r.Error
 	case wire.Interrupted:

@@ -175,9 +175,21 @@ func rejected(err error) Outcome {
 	case err == nil, errors.As(err, &lost):
 		return nil
 	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
-		return Failed{Phase: "run", Err: errors.New(no.Reason)}
+		return runReason(no.Reason)
 	case errors.As(err, &no):
 		return Refused{Reason: no.Reason}
 	}
 	return Failed{Phase: PhasePush, Err: explainPush(err)}
+}
+
+// runReason is the outcome that a hook gives a run in git's own report.
+func runReason(reason string) Outcome {
+	run, rest, _ := strings.Cut(strings.TrimPrefix(reason, "troops: run "), " ")
+	if by, ok := strings.CutPrefix(rest, wire.ReasonGaveWay); ok {
+		return Superseded{By: by}
+	}
+	if strings.HasPrefix(rest, wire.ReasonGoesOn) {
+		return Unknown{Run: run, Err: errors.New("it " + rest)}
+	}
+	return Failed{Run: run, Phase: "run", Err: errors.New(reason)}
 }

@@ -46,6 +46,13 @@ const (
 	OptionBy     = "troops-by="     // who pushes, for people: user@workstation
 )
 
+// What the hook says of a run in git's own report, after "troops: run <ulid> ", where the run
+// did not fail: to a pusher without a second channel this is all there is.
+const (
+	ReasonGoesOn  = "goes on without you" // the hook left, the run did not end
+	ReasonGaveWay = "gave way to "        // followed by the commit or run that is deployed instead
+)
+
 // Kind is the type of a frame.
 type Kind byte
 
