@@ -86,6 +86,7 @@ class Methods:
         self.touch(box)
         if isinstance(index, Unknown) or box.rest:
             box.val.append(item)
+            self.weaken(box, self.settle(index if isinstance(index, Unknown) else box.rest[0], node), bounded=True)
         else:
             box.val.insert(index, item)
 
@@ -116,22 +117,33 @@ class Methods:
 
     def list_sort(self, box, node, key=None, reverse=False):
         self.touch(box)
-        box.val = self.sort(box.val, key, reverse, node)
+        ordered, why = self.sort(box.val, key, reverse, node)
+        if why is not None:
+            self.weaken(box, why, bounded=True)
+        else:
+            box.val = ordered
 
     def list_reverse(self, box, node):
         self.touch(box)
         box.val = box.val[::-1]
 
     def sort(self, values, key, reverse, node):
-        """values in order; as they are where that cannot be told."""
+        """values in order and None, or as they are and why their order cannot be told."""
         self.charge(len(values))
         keys = [self.call(key, [v], {}, node) for v in values] if key is not None else values
+        down = self.truth(reverse, node)
+        why = [u for u in [down] if isinstance(u, Unknown)]
         try:
-            pairs = sorted(zip([self.plain(k) for k in keys], range(len(values))), key=lambda p: p[0],
-                           reverse=self.truth(reverse, node) is True)
+            plain = [self.plain(k) for k in keys]
         except HasUnknown:
-            return list(values)
-        return [values[i] for _, i in pairs]
+            why += [k for k in keys if isinstance(k, Unknown)]
+            why = why or [self.unknown("the order of values that are not all known is not evaluated", node)]
+        if why and len(values) > 1:
+            return list(values), self.taint(why, node)
+        if len(values) < 2:
+            return list(values), None
+        pairs = sorted(zip(plain, range(len(values))), key=lambda p: p[0], reverse=down)
+        return [values[i] for _, i in pairs], None
 
     # Dicts
 

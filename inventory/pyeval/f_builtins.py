@@ -88,7 +88,11 @@ class Builtins:
 
     def fn_sorted(self, node, v, key=None, reverse=False):
         items, rests = self.items(v, node)
-        return self.box("list", self.sort(items, key, reverse, node), rests)
+        ordered, why = self.sort(items, key, reverse, node)
+        box = self.box("list", ordered, rests)
+        if why is not None:
+            self.weaken(box, why, bounded=True)
+        return box
 
     def fn_reversed(self, node, v):
         items, rests = self.items(v, node)
@@ -169,7 +173,8 @@ class Builtins:
             return self.taint(unknowns, node)
         if not items and "default" in default:
             return default["default"]
-        return self.sort(items, key, False, node)[index]
+        ordered, why = self.sort(items, key, False, node)
+        return ordered[index] if why is None else why
 
     def fn_pow(self, node, a, b):
         return self.binop("Pow", a, b, node)
