@@ -11,7 +11,7 @@ import (
 	"troops/output"
 )
 
-// version is the release; `make` sets it.
+// version is the release.
 var version = "0.1.0"
 
 // streams are what a command reads from and writes to.

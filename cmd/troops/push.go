@@ -51,10 +51,13 @@ pushing the same commit again follows it.
 			switch {
 			case c.Args().Len() > 1:
 				return usagef("push takes one commit, after all options: see troops push --help")
-			case c.Args().Present():
-				o.commit = c.Args().First()
+			case o.reconnect <= 0:
+				return usagef("--reconnect %v: more than 0", o.reconnect)
 			case c.IsSet("parallel") && o.parallel < 1:
 				return usagef("--parallel %d: at least 1", o.parallel)
+			}
+			if c.Args().Present() {
+				o.commit = c.Args().First()
 			}
 			return runPush(c.Context, g, o)
 		},

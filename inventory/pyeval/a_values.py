@@ -71,13 +71,16 @@ class Unknown:
 
 class Box:
     """A list, dict or set. rest: the unknowns it may hold besides what val has; each
-    stands for zero or more elements (out of its alts, where it has them)."""
+    stands for zero or more elements (out of its alts, where it has them). once: what it is
+    in words where Python has an iterator or a view, which is right only where it is used.
+    view: of a view, the dict and the method that made it."""
 
-    __slots__ = ("kind", "val", "rest", "epoch")
+    __slots__ = ("kind", "val", "rest", "epoch", "once", "view")
     __hash__ = None
 
     def __init__(self, kind, val, rest=(), epoch=0):
-        self.kind, self.val, self.rest, self.epoch = kind, val, list(rest), epoch
+        self.kind, self.val, self.rest, self.epoch, self.once = kind, val, list(rest), epoch, None
+        self.view = None
 
 
 class Scope:

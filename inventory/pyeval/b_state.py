@@ -37,6 +37,12 @@ class State:
         self.charge(1 + len(val) // 8)
         return Box(kind, val, rest, self.epoch())
 
+    def once(self, what, value):
+        """Marks what Python makes an iterator or a view."""
+        if isinstance(value, Box):
+            value.once = what
+        return value
+
     def bind(self, scope, name, value):
         """Sets a name, or removes it (MISSING)."""
         if self.frames and scope.epoch != self.frames[-1].serial:

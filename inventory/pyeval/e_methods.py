@@ -38,16 +38,21 @@ class Methods:
                              list(args) + list(kwargs.values()), node)
         return self.lift(lambda *a: self.wrap(getattr(obj, name)(*[self.plain(x) for x in a])), list(args), node)
 
+    def viewed(self, box, name, values, rest):
+        view = self.once("a view of a dict", self.box("list", values, rest))
+        view.view = (box, name)
+        return view
+
     def read_method(self, box, name, args, kwargs, node):
         if name == "copy":
             return self.box(box.kind, box.val.copy(), box.rest)
         if box.kind == "dict" and name != "get":
             if name == "keys":
-                return self.box("list", list(box.val), box.rest)
+                return self.viewed(box, name, list(box.val), box.rest)
             values = [holding(self.taint(box.rest, node), v) if box.rest else v for v in box.val.values()]
             if name == "items":
                 values = list(zip(box.val, values))
-            return self.box("list", values, [holding(u.derive(None), u) for u in box.rest])
+            return self.viewed(box, name, values, [holding(u.derive(None), u) for u in box.rest])
         if name == "get":
             return self.dict_get(box, args, node)
         if box.kind == "set" and name == "union":

@@ -96,23 +96,23 @@ class Builtins:
 
     def fn_reversed(self, node, v):
         items, rests = self.items(v, node)
-        return self.box("list", items[::-1], rests)
+        return self.once("reversed()", self.box("list", items[::-1], rests))
 
     def fn_iter(self, node, v):
         items, rests = self.items(v, node)
-        return self.box("list", items, rests)
+        return self.once("iter()", self.box("list", items, rests))
 
     def fn_enumerate(self, node, v, start=0):
         items, rests = self.items(v, node)
         start = self.plain(start)
-        return self.box("list", list(enumerate(items, start)), [u.derive(None) for u in rests])
+        return self.once("enumerate()", self.box("list", list(enumerate(items, start)), [u.derive(None) for u in rests]))
 
     def fn_zip(self, node, *seqs, **kwargs):
         found = [self.items(s, node) for s in seqs]
         for _, rests in found:
             if rests:
                 return self.taint(rests, node)
-        return self.box("list", list(zip(*[items for items, _ in found])))
+        return self.once("zip()", self.box("list", list(zip(*[items for items, _ in found]))))
 
     def fn_map(self, node, f, *seqs):
         found = [self.items(s, node) for s in seqs]
@@ -122,7 +122,7 @@ class Builtins:
         out = self.box("list", [self.call(f, list(a), {}, node) for a in zip(*[items for items, _ in found])])
         for u in found[0][1]:
             self.add_rest(out, self.each_rest(u, lambda v: self.call(f, [v], {}, node)))
-        return out
+        return self.once("map()", out)
 
     def fn_filter(self, node, f, v):
         items, rests = self.items(v, node)
@@ -133,7 +133,7 @@ class Builtins:
                 self.add_rest(out, possible(item, keep))
             elif keep:
                 out.val.append(item)
-        return out
+        return self.once("filter()", out)
 
     def fn_any(self, node, v):
         return self.quantify(node, v, True)

@@ -26,7 +26,10 @@ class Exprs:
         return self.eval(node.value)
 
     def ex_Name(self, node):
-        return self.lookup(node.id, node)
+        value = self.lookup(node.id, node)
+        if isinstance(value, Box) and value.view:  # it shows the dict as it is now
+            return self.read_method(value.view[0], value.view[1], [], {}, node)
+        return value
 
     def lookup(self, name, node):
         scope = self.scope
@@ -161,7 +164,10 @@ class Exprs:
                 items.append(self.as_item(self.eval(e), e))
         return items, rests
 
-    def as_item(self, value, node):
+    def as_item(self, value, node, named=False):
+        """A value that is kept. What has a name is looked up again, see ex_Name."""
+        if isinstance(value, Box) and value.once and not (named and value.view):
+            return holding(self.unknown("%s that is kept is not evaluated (make it a list)" % value.once, node), value)
         return self.settle(value, node) if isinstance(value, Unknown) else value
 
     def ex_List(self, node):

@@ -74,7 +74,8 @@ class Comprehensions:
         items, rests = self.collect(node)
         return self.with_rests("list", items, rests, node)
 
-    ex_GeneratorExp = ex_ListComp
+    def ex_GeneratorExp(self, node):
+        return self.once("a generator", self.ex_ListComp(node))
 
     def ex_SetComp(self, node):
         out = self.box("set", set())

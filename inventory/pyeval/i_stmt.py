@@ -44,7 +44,7 @@ class Stmts:
         self.eval(node.value)
 
     def st_Assign(self, node):
-        value = self.as_item(self.eval(node.value), node) if not self.is_name(node.value) else self.eval(node.value)
+        value = self.as_item(self.eval(node.value), node, all(type(t).__name__ == "Name" for t in node.targets)) if not self.is_name(node.value) else self.eval(node.value)
         for target in node.targets:
             self.assign(target, value)
 
@@ -53,7 +53,7 @@ class Stmts:
 
     def st_AnnAssign(self, node):
         if node.value is not None:
-            self.assign(node.target, self.eval(node.value))
+            self.assign(node.target, self.as_item(self.eval(node.value), node))
 
     def st_AugAssign(self, node):
         op = type(node.op).__name__

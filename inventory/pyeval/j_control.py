@@ -1,6 +1,28 @@
 # Loops, try, with and match.
 
+import ast as _ast
 import re as _re
+
+
+# Methods by which a loop changes what it iterates.
+LOOP_CHANGES = frozenset("append extend insert remove pop clear add discard update setdefault popitem sort reverse".split())
+
+
+def changes(body, name):
+    """Whether statements change, by its own name, what the name stands for."""
+    if type(name).__name__ != "Name":
+        return False
+    same = lambda n: type(n).__name__ == "Name" and n.id == name.id
+    for stmt in body:
+        for n in _ast.walk(stmt):
+            kind = type(n).__name__
+            if kind == "Attribute" and n.attr in LOOP_CHANGES and same(n.value):
+                return True
+            if kind == "AugAssign" and same(n.target):
+                return True
+            if kind == "Subscript" and type(n.ctx).__name__ in ("Store", "Del") and same(n.value):
+                return True
+    return False
 
 
 class Control:
@@ -8,6 +30,9 @@ class Control:
 
     def st_For(self, node):
         items, rests = self.items(self.eval(node.iter), node.iter)
+        if changes(node.body, node.iter):
+            rests = [self.unknown("a loop over what it changes is not evaluated", node)] if items or rests else []
+            items = []
         flow = self.each(node, items, 0)
         for u in rests:
             if u.alts is not None:

@@ -158,7 +158,7 @@ class Calls:
                 raise PyRaise(None, None, flow)
             self.suspend(kinds, flow.reason)
         if call.yields is not None:
-            return call.yields
+            return self.once("a generator", call.yields)
         values = call.rets + ([None] if flow is None or flow.falls else [])
         if len(values) == 1:
             return values[0]

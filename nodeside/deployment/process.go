@@ -67,7 +67,7 @@ func (s Spec) run(ctx context.Context, label string, cmd *exec.Cmd) error {
 		left = c.finish() || left
 	}
 	if left {
-		s.note("%s left processes behind that keep its output open: what they print from now on is lost", label)
+		s.note("%s left processes behind that keep its output open: what they print from now on is lost, and may end them (a broken pipe)", label)
 	}
 	return endError(ctx, label, err)
 }
