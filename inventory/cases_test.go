@@ -158,7 +158,10 @@ func TestCases(t *testing.T) {
 			got := strings.ReplaceAll(render(inv, err), commits[name][:12], "COMMIT")
 			got = syntaxError.ReplaceAllString(got, "$1") // its words are Python's own
 			if strings.Contains(string(archives[name].Comment), needsNew) && strings.Contains(got, "syntax error") {
-				return // this Python does not know the syntax yet
+				if ci := os.Getenv("CI"); ci != "" && ci != "false" {
+					t.Fatal("this Python does not know the syntax yet: CI needs a newer one")
+				}
+				t.Skip("this Python does not know the syntax yet")
 			}
 			if *update {
 				writeWant(t, path, archives[name], got)

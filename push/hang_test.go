@@ -84,17 +84,18 @@ func TestHungNodesEnd(t *testing.T) {
 	adv := fmt.Sprintf("%04x%s0000", len(line)+4, line)
 	for name, tt := range map[string]struct {
 		word, prefix string
+		limit        int
 		want         push.Kind
 	}{
-		"git says nothing":    {"git-receive-pack", "", push.KindFailed},
-		"git takes nothing":   {"git-receive-pack", adv, push.KindUnknown},
-		"attach says nothing": {"attach", "", push.KindFailed},
-		"attach stays silent": {"attach", "troops-attach 1\n", push.KindUnknown},
+		"git says nothing":    {"git-receive-pack", "", push.LimitAdvertisement, push.KindFailed},
+		"git takes nothing":   {"git-receive-pack", adv, push.LimitUpload, push.KindUnknown},
+		"attach says nothing": {"attach", "", push.LimitSilence, push.KindFailed},
+		"attach stays silent": {"attach", "troops-attach 1\n", push.LimitSilence, push.KindUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t, sandbox.Options{Names: []string{"a"}})
 			r := f.rollout(f.commit("print(1)\n"))
-			r.SetLimits(300 * time.Millisecond)
+			r.Shorten(tt.limit, 300*time.Millisecond)
 			r.Reconnect = time.Second
 			hang(r, tt.word, tt.prefix)
 			f.wantKinds(f.run(r), tt.want)

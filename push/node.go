@@ -21,6 +21,7 @@ type node struct {
 	store   *packs.Store
 	target  Target
 	conn    Conn
+	hangUp  func() // closes conn; may be called again
 	result  *wire.Result
 }
 
@@ -37,16 +38,13 @@ func (n *node) phase(p string) {
 // deploy takes the node from a dial to its outcome.
 func (n *node) deploy(ctx context.Context) Outcome {
 	n.phase(PhaseConnect)
-	conn, err := n.rollout.Dial(ctx, n.target.Host)
-	if err != nil {
+	if err := n.dial(ctx, ctx); err != nil {
 		if ctx.Err() != nil {
 			return NotStarted{Why: "interrupted"}
 		}
 		return Unreachable{Err: err}
 	}
-	n.conn = conn
-	defer func() { n.conn.Close() }()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer func() { n.hangUp() }()
 
 	n.phase(PhasePush)
 	s, err := n.open(ctx)
@@ -66,6 +64,22 @@ func (n *node) deploy(ctx context.Context) Outcome {
 		return n.pushBranch(ctx, s, branch, at)
 	}
 	return n.pushRun(ctx, s, branch, at)
+}
+
+// dial connects to the node while dialling lasts. The connection is closed when ctx ends, which
+// wakes whatever waits on it, or by hangUp.
+func (n *node) dial(ctx, dialling context.Context) error {
+	conn, err := n.rollout.Dial(dialling, n.target.Host)
+	if err != nil {
+		return err
+	}
+	n.conn = conn
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	n.hangUp = func() {
+		stop()
+		conn.Close()
+	}
+	return nil
 }
 
 // deployedBranch finds in an advertisement the branch that the repository deploys, whether it
@@ -169,17 +183,14 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 		}
 		n.note("lost contact (%s): looking for the node for %v", oneLine(cause), n.rollout.Reconnect)
 		(*a).close()
-		n.conn.Close()
+		n.hangUp()
 		err := redial(ctx, f.heard.Add(n.rollout.Reconnect), func(dialling context.Context) (bool, error) {
-			conn, err := n.rollout.Dial(dialling, n.target.Host)
-			if err != nil {
+			if err := n.dial(ctx, dialling); err != nil {
 				return false, err
 			}
-			n.conn = conn
-			context.AfterFunc(ctx, func() { conn.Close() })      // closing twice is closing once
-			next, err := f.attach(ctx, conn, n.rollout.RepoPath) // outlives the looking
+			next, err := f.attach(ctx, n.conn, n.rollout.RepoPath) // outlives the looking
 			if err != nil {
-				conn.Close()
+				n.hangUp()
 				return false, err
 			}
 			*a = next
@@ -228,7 +239,8 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 	}
 	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
 	if err == nil {
-		return Deployed{Plain: true}
+		_, troops := s.adv.Ref(wire.AdvertisedRef) // then the hook told how the run ended
+		return Deployed{Plain: !troops}
 	}
 	if ctx.Err() != nil {
 		return Unknown{Err: errLeft}

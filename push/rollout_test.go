@@ -126,7 +126,10 @@ func TestPlainRepositoryThatDeclines(t *testing.T) {
 func TestNoSecondChannel(t *testing.T) {
 	f := newFleet(t, sandbox.Options{Names: []string{"a"}, Sessions: 1})
 	commit := f.commit("print('seen through git')\n")
-	f.wantKinds(f.push(commit), push.KindDeployed)
+	out := f.push(commit)["a"]
+	if d, ok := out.(push.Deployed); !ok || d.Plain {
+		t.Errorf("outcome %#v, want deployed by a troops node", out)
+	}
 	if !strings.Contains(f.sink.text("a"), "seen through git\n") {
 		t.Errorf("output %q", f.sink.text("a"))
 	}

@@ -8,11 +8,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"troops/nodeside/python"
 	"troops/output"
 )
-
-// version is the release.
-var version = "0.1.0"
 
 // streams are what a command reads from and writes to.
 type streams struct {
@@ -44,7 +42,6 @@ func newApp(g *global) *cli.App {
 	app := &cli.App{
 		Name:        "troops",
 		Usage:       "git push for a whole fleet",
-		Version:     version,
 		Description: exitStatusHelp,
 		Reader:      g.in,
 		Writer:      g.out,
@@ -69,7 +66,7 @@ func newApp(g *global) *cli.App {
 				return usagef("there is no command %q: see troops --help", c.Args().First())
 			}
 			if c.Bool("version") {
-				_, err := fmt.Fprintf(g.out, "troops %s\n", version)
+				_, err := fmt.Fprintf(g.out, "troops %s\n", python.Version())
 				return err
 			}
 			return cli.ShowAppHelp(c)
