@@ -209,7 +209,7 @@ func TestLogFull(t *testing.T) {
 	oid := n.commit("deploy", "#!/bin/sh\nyes 0123456789 | head -c 2000000\necho end\n")
 	cmd := n.command("sh", "-c", "ulimit -f 512; exec git push '"+n.l.Repo()+"' master") // 256 or 512 KiB
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("git push: %v\n%.2000s", err, out)
+		t.Fatalf("git push: %v\n%s", err, out[max(0, len(out)-2000):])
 	}
 	r := n.runs()[oid]
 	if r.State != wire.OK || !strings.Contains(r.LogError, "bytes of output are missing: ") {

@@ -96,10 +96,12 @@ func (t *Tail) skip(offset int64) error {
 	return nil
 }
 
-// firstFrame is the length of the frame that b begins with, 0 where b has not all of it.
+// firstFrame is the length of the frame that b begins with, 0 where b has not all of it: it
+// is cut short, or a NUL stands where it begins. That is how a [Writer] hides frames that it may
+// have to take back, and what a power failure leaves at the end of a file.
 func firstFrame(b []byte) (int, error) {
 	const header = wire.MaxFrame - wire.MaxPayload
-	if len(b) < header {
+	if len(b) < header || b[0] == 0 {
 		return 0, nil
 	}
 	l, err := wire.FrameLen(b)

@@ -12,7 +12,8 @@ import (
 
 // file is the part of *os.File that a Writer needs; tests fill the disk by another one.
 type file interface {
-	io.WriteCloser
+	io.WriterAt
+	io.Closer
 	Truncate(size int64) error
 	Sync() error
 }
@@ -33,7 +34,7 @@ type Writer struct {
 
 // OpenWriter opens the log for appending; the run that owns it is the only writer.
 func OpenWriter(d Dir) (*Writer, error) {
-	f, err := os.OpenFile(d.Log(), os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(d.Log(), os.O_WRONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("runlog: opening the log: %w", err)
 	}
@@ -92,20 +93,27 @@ func (w *Writer) gapNote(b []byte) []byte {
 	return wire.AppendFrame(b, wire.Note, fmt.Appendf(nil, "%d bytes of output are missing here: %v", w.gap, w.cause))
 }
 
-// append writes b whole or not at all.
+// append writes b, one or more frames, whole or not at all. Followers read meanwhile: of
+// several frames the first byte is written last, so that none of them is taken for whole
+// before all are. Until then a NUL stands there, which is no frame (see firstFrame).
 func (w *Writer) append(b []byte) error {
 	if w.ended {
 		return os.ErrClosed
 	}
-	n, err := w.f.Write(b)
+	last := 0
+	if l, err := wire.FrameLen(b); err != nil || l < len(b) {
+		last = 1
+	}
+	_, err := w.f.WriteAt(b[last:], w.size+int64(last))
+	if err == nil && last > 0 {
+		_, err = w.f.WriteAt(b[:last], w.size)
+	}
 	if err == nil {
-		w.size += int64(n)
+		w.size += int64(len(b))
 		return nil
 	}
-	if n > 0 {
-		if w.f.Truncate(w.size) != nil {
-			w.ended = true
-		}
+	if w.f.Truncate(w.size) != nil {
+		w.ended = true
 	}
 	return err
 }

@@ -101,11 +101,17 @@ type disk struct {
 	data     []byte
 	room     int
 	truncErr error
+	seen     []string // the whole frames that a follower could have read, after each change
 }
 
-func (d *disk) Write(p []byte) (int, error) {
-	n := min(len(p), d.room-len(d.data))
-	d.data = append(d.data, p[:n]...)
+func (d *disk) WriteAt(p []byte, off int64) (int, error) {
+	at := int(off)
+	n := max(0, min(len(p), d.room-at))
+	if n > 0 {
+		d.data = append(d.data, make([]byte, max(0, at+n-len(d.data)))...)
+		copy(d.data[at:], p[:n])
+	}
+	d.look()
 	if n < len(p) {
 		return n, unix.ENOSPC
 	}
@@ -116,8 +122,22 @@ func (d *disk) Truncate(size int64) error {
 	if d.truncErr == nil {
 		d.data = d.data[:size]
 	}
+	d.look()
 	return d.truncErr
 }
+
+func (d *disk) look() {
+	whole := 0
+	for {
+		n, err := firstFrame(d.data[whole:])
+		if n == 0 || err != nil {
+			d.seen = append(d.seen, string(d.data[:whole]))
+			return
+		}
+		whole += n
+	}
+}
+
 func (d *disk) Sync() error  { return nil }
 func (d *disk) Close() error { return nil }
 
@@ -135,14 +155,24 @@ func TestWriterDiskFull(t *testing.T) {
 	fmt.Fprint(out, "room again\n")
 	d.room = len(d.data)
 	fmt.Fprint(out, "lost\n")
+	d.room = len(d.data) + 90 // for the note alone
+	fmt.Fprint(out, strings.Repeat("x", 90))
 	d.room = 1000
 	size, logError := w.Close()
-	want := "fits\n[t 21 bytes of output are missing here: no space left on device]\nroom again\n[t 5 bytes of output are missing here: no space left on device]\n"
+	want := "fits\n[t 21 bytes of output are missing here: no space left on device]\nroom again\n[t 95 bytes of output are missing here: no space left on device]\n"
 	if got := text(t, d.data); got != want || size != int64(len(d.data)) {
 		t.Errorf("%q, %d", got, size)
 	}
-	if logError != "26 bytes of output are missing: no space left on device" {
+	if logError != "116 bytes of output are missing: no space left on device" {
 		t.Errorf("log error %q", logError)
+	}
+	if len(d.seen) < 8 {
+		t.Errorf("only %d looks", len(d.seen))
+	}
+	for _, s := range d.seen {
+		if !strings.HasPrefix(string(d.data), s) {
+			t.Errorf("a follower could have read what was taken back: %q", s)
+		}
 	}
 }
 
