@@ -33,8 +33,7 @@ type Options struct {
 	KeepaliveInterval time.Duration
 	KeepaliveCount    int
 
-	Interactive   bool                              // a person may be asked, by the two functions below
-	AskHostKey    func(HostKeyQuestion) bool        // StrictHostKeyChecking ask: once for each unknown key
+	Interactive   bool                              // a person may be asked, by the function below
 	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
 
 	Home string               // instead of $HOME
@@ -76,9 +75,9 @@ func New(opts Options) (*Client, error) {
 		opts.Logf = func(string, ...any) {}
 	}
 	if !opts.Interactive {
-		opts.AskHostKey, opts.AskPassphrase = nil, nil
+		opts.AskPassphrase = nil
 	}
-	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(opts.AskHostKey, opts.Logf), keys: newKeyring(opts.AskPassphrase),
+	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
 		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}

@@ -34,7 +34,7 @@ var keywords = map[string]argKind{
 	"hashknownhosts": flag, "revokedhostkeys": oneWord, "knownhostscommand": command,
 	"serveraliveinterval": duration, "serveralivecountmax": number, "batchmode": flag, "requiredrsasize": number,
 	"ciphers": oneWord, "macs": oneWord, "kexalgorithms": oneWord, "hostkeyalgorithms": oneWord,
-	"pubkeyacceptedalgorithms": oneWord, "casignaturealgorithms": oneWord, "canonicalizehostname": oneWord,
+	"pubkeyacceptedalgorithms": oneWord, "casignaturealgorithms": oneWord, "nohostauthenticationforlocalhost": flag, "canonicalizehostname": oneWord,
 }
 
 // keywordAlias are older names of keywords.
@@ -145,7 +145,7 @@ var otherKeywords = words(`
 	gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey
 	gssapiserveridentity gssapitrustdns hostbasedacceptedalgorithms hostbasedauthentication hostbasedkeytypes
 	identityfile2 ipqos kbdinteractiveauthentication kbdinteractivedevices keepalive localcommand
-	localforward loglevel logverbose nohostauthenticationforlocalhost numberofpasswordprompts
+	localforward loglevel logverbose numberofpasswordprompts
 	obscurekeystroketiming passwordauthentication permitlocalcommand permitremoteopen pkcs11provider
 	preferredauthentications protocol pubkeyauthentication rekeylimit
 	remotecommand remoteforward requesttty rhostsauthentication rhostsrsaauthentication rsaauthentication securitykeyprovider sendenv

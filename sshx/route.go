@@ -3,6 +3,8 @@ package sshx
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -16,6 +18,8 @@ type route struct {
 	shown  string // as the user wrote it
 	s      *settings
 	jump   *route // nil for a direct connection or a ProxyCommand
+
+	keyOnly bool // a dial ends with the host key: errSeen, or what is wrong with it
 }
 
 // id names the host of a route apart from how it is reached.
@@ -27,6 +31,15 @@ func (r *route) path() string {
 		return r.id()
 	}
 	return r.id() + " via " + r.jump.path()
+}
+
+// address names the sshd of a route, whoever the user.
+func (r *route) address() string {
+	addr := net.JoinHostPort(r.s.HostName, strconv.Itoa(r.s.Port))
+	if r.jump != nil {
+		addr += " via " + r.jump.path()
+	}
+	return addr
 }
 
 // plan resolves a host and its jump hosts. via, unless nil, are the jump hosts to use

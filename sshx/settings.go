@@ -49,6 +49,8 @@ type settings struct {
 	HashKnownHosts   bool
 	RevokedHostKeys  string
 
+	NoHostAuthLocalhost bool
+
 	Ciphers, MACs, KexAlgorithms, HostKeyAlgorithms, PubkeyAlgorithms, CASignatureAlgorithms string // lists as written, may begin with + - ^
 
 	AliveInterval time.Duration // 0 where not configured
@@ -190,6 +192,7 @@ func (r raw) scalars(s *settings) error {
 	set("identitiesonly", asFlag(&s.IdentitiesOnly))
 	set("batchmode", asFlag(&s.BatchMode))
 	set("hashknownhosts", asFlag(&s.HashKnownHosts))
+	set("nohostauthenticationforlocalhost", asFlag(&s.NoHostAuthLocalhost))
 	set("requiredrsasize", asNumber(&s.RequiredRSASize))
 	set("connectionattempts", asNumber(&s.ConnectionAttempts))
 	set("connecttimeout", asTime(&s.ConnectTimeout))
