@@ -23,9 +23,18 @@ func (c *hostKeyCheck) algorithms() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hostkeyalgorithms: %w", err)
 	}
+	if !orderIsFree(c.s.HostKeyAlgorithms, base) {
+		return base, nil
+	}
 	types := knownKinds(c.files, c.name, c.exact)
 	c.guessed = types.guessed
 	return orderAlgorithms(base, types), nil
+}
+
+// orderIsFree reports whether the order of the algorithms is not the user's own: ssh uses a
+// list, or one that begins with ^, as it stands. `ssh -G` writes the default as a list, too.
+func orderIsFree(spec string, base []string) bool {
+	return spec == "" || spec[0] == '-' || spec[0] == '+' || slices.Equal(base, defaultHostKeyOrder)
 }
 
 // otherTypes reports whether the types of key that were asked for were a guess, and a wrong one.
@@ -61,17 +70,17 @@ func orderAlgorithms(base []string, types knownTypes) []string {
 	return append(first, last...)
 }
 
-func isCertAlgorithm(a string) bool { return strings.HasSuffix(a, "-cert-v01@openssh.com") }
+// certSuffix ends the names of algorithms for certificates.
+const certSuffix = "-cert-v01@openssh.com"
+
+func isCertAlgorithm(a string) bool { return strings.HasSuffix(a, certSuffix) }
 
 // keyTypeOf is the type of key that makes an algorithm's signatures, that of the key in the
 // certificate for one of certificates.
 func keyTypeOf(algorithm string) string {
-	plain, cert := strings.CutSuffix(algorithm, "-cert-v01@openssh.com")
-	switch {
-	case plain == ssh.KeyAlgoRSASHA256, plain == ssh.KeyAlgoRSASHA512:
+	plain := strings.TrimSuffix(algorithm, certSuffix)
+	if plain == ssh.KeyAlgoRSASHA256 || plain == ssh.KeyAlgoRSASHA512 {
 		return ssh.KeyAlgoRSA
-	case cert && strings.HasPrefix(plain, "sk-"):
-		return plain + "@openssh.com"
 	}
 	return plain
 }

@@ -178,30 +178,6 @@ func TestOrderOfHostKeyTypes(t *testing.T) {
 	}
 }
 
-// TestOrderOfHostKeyTypesInALongHashedFile needs the second connection: the file has lines
-// of both types, and is not searched for each host.
-func TestOrderOfHostKeyTypesInALongHashedFile(t *testing.T) {
-	h := newHome(t)
-	ed, ec := newKey(t), newECDSA(t)
-	s := (&server{hostKeys: []ssh.Signer{ed, ec}}).start(t)
-	var text strings.Builder
-	for i := range exactScanLines {
-		fmt.Fprintf(&text, "%s %s\n", hashed(fmt.Sprintf("n%d", i)), keyText(ed.PublicKey()))
-	}
-	fmt.Fprintf(&text, "%s %s\n", hashed(s.name()), keyText(ec.PublicKey()))
-	writeFile(t, h.path("known_hosts"), text.String())
-	h.dial(h.client(Options{}), s.addr)
-	if s.dialled() != 2 {
-		t.Errorf("%d connections", s.dialled())
-	}
-	other := (&server{hostKeys: []ssh.Signer{newECDSA(t)}}).start(t)
-	fmt.Fprintf(&text, "%s %s\n", hashed(other.name()), keyText(ec.PublicKey()))
-	writeFile(t, h.path("known_hosts"), text.String())
-	if e := hostKeyError(t, h.client(Options{}), other.addr); e.Kind != KeyChanged || e.Line != exactScanLines+2 {
-		t.Errorf("%v", e)
-	}
-}
-
 func TestHostKeyAliasAndPortlessEntries(t *testing.T) {
 	h, s := newHome(t), (&server{}).start(t)
 	key := keyText(s.hostKeys[0].PublicKey())

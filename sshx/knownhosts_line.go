@@ -104,7 +104,10 @@ func parseKeyText(s string) (ssh.PublicKey, error) {
 		return nil, errors.New("the key is no base64")
 	}
 	key, err := ssh.ParsePublicKey(blob)
-	if err != nil || key.Type() != keyTypeOf(kind) {
+	if kind == ssh.KeyAlgoRSASHA256 || kind == ssh.KeyAlgoRSASHA512 {
+		kind = ssh.KeyAlgoRSA // ssh takes the names of its signatures, too
+	}
+	if err != nil || key.Type() != kind {
 		return nil, errors.New("not a key of the type it names")
 	}
 	if err := checkRSASize(key, minRSABits); err != nil {
