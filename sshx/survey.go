@@ -15,9 +15,10 @@ import (
 const maxSurvey = 64
 
 // HostKeyQuestion is an unknown host key that a person may accept. It comes from
-// [Client.UnknownKeys] and is good for [Client.TrustKeys] of the same Client.
+// [Client.UnknownKeys] and is good for [Client.TrustKeys] of the same Client. Its texts come
+// from the configuration and, all but Reason, hold nothing that a server said.
 type HostKeyQuestion struct {
-	Target      string // as it was asked for, or as a ProxyJump names it
+	Name        string // as the host was asked for, or a ProxyJump names it, without user and port
 	Host        string // as known_hosts will have it: name or [name]:port
 	KeyType     string // such as ssh-ed25519
 	Fingerprint string // SHA256:...
@@ -32,9 +33,10 @@ type HostKeyQuestion struct {
 var errSeen = errors.New("the host key is known")
 
 // UnknownKeys gives the keys of those of the hosts, and of the jump hosts before them, that
-// StrictHostKeyChecking=ask (the default) would ask about, sorted by host. Hosts with a line in known_hosts are
-// not contacted, the others are once, without authenticating. What is behind a jump host with
-// an unknown key is not reached. A host that fails otherwise is no error: Dial will tell.
+// StrictHostKeyChecking=ask (the default) would ask about, sorted by host. Hosts that have a
+// line in known_hosts are not contacted, the others are once, without authenticating: sshd
+// may count that against us (PerSourcePenalties). What is behind a jump host with an unknown
+// key is not reached. A host that fails otherwise is no error: Dial will tell.
 func (c *Client) UnknownKeys(ctx context.Context, hosts []string) ([]HostKeyQuestion, error) {
 	s := &survey{client: c, slots: make(chan struct{}, maxSurvey), hops: make(map[string]*surveyedHop)}
 	var wg sync.WaitGroup
@@ -58,7 +60,7 @@ func (c *Client) UnknownKeys(ctx context.Context, hosts []string) ([]HostKeyQues
 		return nil, err
 	}
 	slices.SortFunc(s.found, func(a, b HostKeyQuestion) int {
-		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Host, b.Host))
 	})
 	return s.found, nil
 }
@@ -134,7 +136,7 @@ func (s *survey) ask(ctx context.Context, r *route, check *hostKeyCheck) bool {
 	case !errors.As(err, &key) || key.Kind != KeyUnknown || viaJump(err):
 		return false
 	}
-	q := HostKeyQuestion{Target: key.Target, Host: key.Host, KeyType: key.KeyType, Fingerprint: key.Fingerprint, Reason: key.Reason,
+	q := HostKeyQuestion{Name: r.target.Name, Host: key.Host, KeyType: key.KeyType, Fingerprint: key.Fingerprint, Reason: key.Reason,
 		check: key.check, key: key.key}
 	if len(r.s.UserKnownHosts) > 0 {
 		q.File = r.s.UserKnownHosts[0]
