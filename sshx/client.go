@@ -37,6 +37,9 @@ type Options struct {
 	AskHostKey    func(HostKeyQuestion) bool        // StrictHostKeyChecking ask: once for each unknown key
 	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
 
+	Transport Transport // how hosts are reached, unless automatic
+	Program   *Program  // the ssh program that the user has git use; nil for none
+
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
 	Logf func(string, ...any) // what is not worth an error; text in it may be the server's, quoted
@@ -54,6 +57,7 @@ type Client struct {
 	winners *winners
 	pace    *pacer
 	jumps   *jumpPool
+	other   *otherTransports
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -82,6 +86,7 @@ func New(opts Options) (*Client, error) {
 		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
+	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -118,6 +123,7 @@ func (c *Client) Close() error {
 	c.agents.close()
 	c.jumps.close()
 	c.wg.Wait()
+	c.other.close()
 	return nil
 }
 

@@ -16,6 +16,7 @@ type route struct {
 	shown  string // as the user wrote it
 	s      *settings
 	jump   *route // nil for a direct connection or a ProxyCommand
+	hop    bool   // it is a jump host of another
 }
 
 // id names the host of a route apart from how it is reached.
@@ -63,6 +64,7 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
+	r.jump.hop = true
 	return r, nil
 }
 
