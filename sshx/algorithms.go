@@ -34,9 +34,17 @@ func algorithmList(spec string, defaults, supported, insecure []string) ([]strin
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("none of %s is supported here", quote(spec))
+		return nil, &unsupportedError{spec}
 	}
 	return out, nil
+}
+
+// unsupportedError is a list of algorithms of which none can be used here.
+type unsupportedError struct{ spec string }
+
+// Error names the list.
+func (e *unsupportedError) Error() string {
+	return fmt.Sprintf("none of %s is supported here", quote(e.spec))
 }
 
 // cryptoConfig settles ciphers, MACs and key exchanges.

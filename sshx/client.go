@@ -36,6 +36,9 @@ type Options struct {
 	Interactive   bool                              // a person may be asked, by the function below
 	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
 
+	Transport Transport // how hosts are reached, unless automatic
+	Program   *Program  // the ssh program that the user has git use; nil for none
+
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
 	Logf func(string, ...any) // what is not worth an error; text in it may be the server's, quoted
@@ -53,6 +56,7 @@ type Client struct {
 	winners *winners
 	pace    *pacer
 	jumps   *jumpPool
+	other   *otherTransports
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -81,6 +85,7 @@ func New(opts Options) (*Client, error) {
 		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
+	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -117,6 +122,7 @@ func (c *Client) Close() error {
 	c.agents.close()
 	c.jumps.close()
 	c.wg.Wait()
+	c.other.close()
 	return nil
 }
 

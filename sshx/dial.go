@@ -33,9 +33,9 @@ func isFinal(err error) bool {
 	return errors.As(err, &auth) || errors.As(err, &key)
 }
 
-// dial makes the connection, again where the server turned it away for its load, and once
-// more where another type of host key must be asked for or the jump host was lost.
-func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
+// dialNative makes a connection of our own, again where the server turned it away for its load,
+// and once more where another type of host key must be asked for or the jump host was lost.
+func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 	exact, again := r.keyOnly, false
 	for try := 1; ; {
 		conn, err := c.dialOnce(ctx, r, exact)

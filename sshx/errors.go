@@ -139,6 +139,8 @@ type AuthError struct {
 	Methods []string // what the server would have accepted
 	Limit   bool     // keys were left over: at most [MaxKeyTries] are offered
 	Err     error    // what ended it, may be nil
+
+	Elsewhere string // why ssh could get in where we cannot; empty for no reason
 }
 
 // Error lists the keys and the way out.

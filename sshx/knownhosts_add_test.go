@@ -15,7 +15,7 @@ import (
 )
 
 // addKey adds a host's key to a file, as another process would.
-func addKey(t testing.TB, home, path, name string, key ssh.PublicKey, hashed bool) {
+func addTo(t testing.TB, home, path, name string, key ssh.PublicKey, hashed bool) {
 	t.Helper()
 	w, err := openKnown(newKnownFile(path), home)
 	if err != nil {
@@ -32,14 +32,14 @@ func TestAddToKnownHosts(t *testing.T) {
 	a, b := newKey(t).PublicKey(), newKey(t).PublicKey()
 	home := t.TempDir()
 	path := filepath.Join(home, ".ssh", "known_hosts")
-	addKey(t, home, path, "web", a, false)
+	addTo(t, home, path, "web", a, false)
 	for name, mode := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
 		if st, err := os.Stat(name); err != nil || st.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v", name, st.Mode(), err)
 		}
 	}
 	writeFile(t, path, "web "+keyText(a)) // no line feed at the end
-	addKey(t, home, path, "[db]:2222", b, true)
+	addTo(t, home, path, "[db]:2222", b, true)
 	lines := strings.Split(string(readFile(t, path)), "\n")
 	if len(lines) != 3 || lines[0] != "web "+keyText(a) || !strings.HasPrefix(lines[1], "|1|") || lines[2] != "" {
 		t.Errorf("file:\n%s", strings.Join(lines, "\n"))
@@ -107,7 +107,7 @@ func TestHelperAddsHosts(t *testing.T) {
 		return // not started by TestAcceptNewFromManyAtOnce
 	}
 	for i := range helperHosts {
-		addKey(t, "/nonexistent", path, "process-"+strconv.Itoa(i), newKey(t).PublicKey(), i%2 == 0)
+		addTo(t, "/nonexistent", path, "process-"+strconv.Itoa(i), newKey(t).PublicKey(), i%2 == 0)
 	}
 }
 

@@ -19,6 +19,7 @@ type route struct {
 	s      *settings
 	jump   *route // nil for a direct connection or a ProxyCommand
 
+	hop     bool // it is a jump host of another
 	keyOnly bool // a dial ends with the host key: errSeen, or what is wrong with it
 }
 
@@ -76,6 +77,7 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
+	r.jump.hop = true
 	return r, nil
 }
 

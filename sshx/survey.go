@@ -123,12 +123,15 @@ func (s *survey) reachable(ctx context.Context, r *route) bool {
 
 // ask has one host show its key, unless a line is about it or nobody would be asked.
 func (s *survey) ask(ctx context.Context, r *route, check *hostKeyCheck) bool {
+	if s.client.other.git != nil || onlySSH(r.s) != "" {
+		return true // that program has its own way with host keys
+	}
 	if r.s.StrictHostKey != "ask" || r.s.BatchMode || covered(check.files, check.name) {
 		return true
 	}
 	only := *r
 	only.keyOnly = true
-	_, err := s.client.dial(ctx, &only)
+	_, err := s.client.dialNative(ctx, &only)
 	var key *HostKeyError
 	switch {
 	case errors.Is(err, errSeen):
