@@ -34,6 +34,12 @@ func (l *Lines) phase(e push.Phase) {
 	l.own(n, Sanitize(e.Phase), false)
 }
 
+func (l *Lines) connected(e push.Connected) {
+	if l.verbose {
+		l.own(l.node(e.Node), "connected: "+Sanitize(e.Transport), false)
+	}
+}
+
 func (l *Lines) output(e push.Output) {
 	n := l.node(e.Node)
 	if e.Stream == push.Note {

@@ -22,7 +22,7 @@ type Options struct {
 	Color   Color    // see [ColorFor]
 	Width   int      // of the terminal in cells, 0 where it is not known
 	Hosts   []string // aligns names before [push.Planned] tells them all
-	Verbose bool     // show the phases connect and push too
+	Verbose bool     // show the phases connect and push too, and how nodes are reached
 }
 
 // Lines is the sink that prints every event as lines, at once. Its methods may be called by
@@ -77,6 +77,8 @@ func (l *Lines) Emit(e push.Event) {
 		l.planned(e)
 	case push.Phase:
 		l.phase(e)
+	case push.Connected:
+		l.connected(e)
 	case push.Output:
 		l.output(e)
 	case push.Finished:

@@ -70,7 +70,8 @@ func TestLines(t *testing.T) {
 			"web1      | database1 | ok\nweb1      | ^[[1Adatabase1 | ok\nweb1      | troops: done\n"},
 		{"forged note", []push.Event{out("web1", push.Note, "a\ndatabase1 | b\x1b[31m\r")}, "web1      * a\\ndatabase1 | b^M\n"},
 		{"forged phase", []push.Event{push.Phase{Node: "web1", Phase: "x\ny"}}, "web1      * x\\ny\n"},
-		{"phases", []push.Event{push.Phase{Node: "web1", Phase: push.PhaseConnect}, push.Phase{Node: "web1", Phase: push.PhasePush}, push.Phase{Node: "web1", Phase: "checkout"}},
+		{"phases", []push.Event{push.Phase{Node: "web1", Phase: push.PhaseConnect}, push.Connected{Node: "web1", Transport: "native"}, push.Phase{Node: "web1", Phase: push.PhasePush},
+			push.Phase{Node: "web1", Phase: "checkout"}},
 			"web1      * checkout\n"},
 		{"colours are dropped", []push.Event{out("web1", push.Stdout, "\x1b[31mred\x1b[0m\n")}, "web1      | red\n"},
 		{"nothing", []push.Event{out("web1", push.Stdout, "")}, ""},
@@ -108,8 +109,9 @@ func TestHeader(t *testing.T) {
 
 func TestVerbosePhases(t *testing.T) {
 	got := print(Options{Verbose: true, Hosts: []string{"web1", "web10"}},
-		push.Phase{Node: "web1", Phase: push.PhaseConnect}, push.Phase{Node: "web1", Phase: push.PhasePush}, push.Phase{Node: "web10", Phase: "venv"})
-	if want := "web1  * connect\nweb1  * push\nweb10 * venv\n"; got != want {
+		push.Phase{Node: "web1", Phase: push.PhaseConnect}, push.Connected{Node: "web1", Transport: "ssh, for \x1bX"}, push.Phase{Node: "web1", Phase: push.PhasePush},
+		push.Phase{Node: "web10", Phase: "venv"})
+	if want := "web1  * connect\nweb1  * connected: ssh, for ^[X\nweb1  * push\nweb10 * venv\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

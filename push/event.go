@@ -37,6 +37,12 @@ const (
 	PhasePush    = "push"
 )
 
+// Connected says how a node was reached, as often as it was.
+type Connected struct {
+	Node      string
+	Transport string // in words
+}
+
 // Stream tells where a node's bytes come from.
 type Stream int
 
@@ -64,7 +70,8 @@ type Finished struct {
 	Took    time.Duration
 }
 
-func (Planned) event()  {}
-func (Phase) event()    {}
-func (Output) event()   {}
-func (Finished) event() {}
+func (Planned) event()   {}
+func (Phase) event()     {}
+func (Connected) event() {}
+func (Output) event()    {}
+func (Finished) event()  {}

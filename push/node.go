@@ -74,6 +74,9 @@ func (n *node) dial(ctx, dialling context.Context) error {
 		return err
 	}
 	n.conn = conn
+	if c, ok := conn.(interface{ Transport() string }); ok {
+		n.rollout.Sink.Emit(Connected{Node: n.target.Host, Transport: c.Transport()})
+	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	n.hangUp = func() {
 		stop()

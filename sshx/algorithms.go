@@ -2,6 +2,7 @@ package sshx
 
 import (
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,9 +34,17 @@ func algorithmList(spec string, defaults, supported, insecure []string) ([]strin
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("none of %s is supported here", quote(spec))
+		return nil, &unsupportedError{spec}
 	}
 	return out, nil
+}
+
+// unsupportedError is a list of algorithms of which none can be used here.
+type unsupportedError struct{ spec string }
+
+// Error names the list.
+func (e *unsupportedError) Error() string {
+	return fmt.Sprintf("none of %s is supported here", quote(e.spec))
 }
 
 // cryptoConfig settles ciphers, MACs and key exchanges.
@@ -66,6 +75,9 @@ func (s *settings) cryptoConfig() (ssh.Config, error) {
 // minRSABits is ssh's default of RequiredRSASize.
 const minRSABits = 1024
 
+// errShortKey is part of the error about an RSA key that is too short.
+var errShortKey = errors.New("RSA key")
+
 // checkRSASize refuses RSA keys below RequiredRSASize.
 func checkRSASize(key ssh.PublicKey, required int) error {
 	required = max(required, minRSABits)
@@ -77,7 +89,7 @@ func checkRSASize(key ssh.PublicKey, required int) error {
 		return nil
 	}
 	if pub, ok := ck.CryptoPublicKey().(*rsa.PublicKey); ok && pub.N.BitLen() < required {
-		return fmt.Errorf("RSA key of %d bits, at least %d are required", pub.N.BitLen(), required)
+		return fmt.Errorf("%w of %d bits, at least %d are required", errShortKey, pub.N.BitLen(), required)
 	}
 	return nil
 }

@@ -71,6 +71,8 @@ type authAttempt struct {
 	methods  []string
 	current  *candidate
 	signErr  error // of current
+
+	elsewhere string // why ssh could get in where we cannot
 }
 
 // next is the [ssh.ClientAuthCallback] of the dial: one key an AuthMethod, so that a key
@@ -113,7 +115,7 @@ func (a *authAttempt) failure(err error, limit bool) *AuthError {
 	if a.current != nil {
 		tried = append(slices.Clone(tried), a.currentName())
 	}
-	return &AuthError{User: a.s.User, Host: a.s.Alias, Tried: tried, Skipped: a.skipped, Methods: a.methods, Limit: limit, Err: err}
+	return &AuthError{User: a.s.User, Host: a.s.Alias, Tried: tried, Skipped: a.skipped, Methods: a.methods, Limit: limit, Err: err, Elsewhere: a.elsewhere}
 }
 
 // gather lists the keys in OpenSSH's order (pubkey_prepare of sshconnect2.c): configured
@@ -198,6 +200,9 @@ func (a *authAttempt) offerFiles(files []*identity) {
 			continue
 		}
 		if err != nil {
+			if public != nil && strings.HasPrefix(public.Type(), "sk-") {
+				a.elsewhere = "the security key " + name
+			}
 			a.skipped = append(a.skipped, name+": "+err.Error())
 			continue
 		}
@@ -235,6 +240,9 @@ type watchedSigner struct {
 func (w *watchedSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	sig, err := w.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
 	w.attempt.signErr = err
+	if _, ok := w.AlgorithmSigner.(*agentSigner); ok && err != nil && w.attempt.ctx.Err() == nil {
+		w.attempt.elsewhere = "a key of the agent that signs for ssh only" // such as one with destination constraints
+	}
 	return sig, err
 }
 

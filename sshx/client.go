@@ -33,9 +33,11 @@ type Options struct {
 	KeepaliveInterval time.Duration
 	KeepaliveCount    int
 
-	Interactive   bool                              // a person may be asked, by the two functions below
-	AskHostKey    func(HostKeyQuestion) bool        // StrictHostKeyChecking ask: once for each unknown key
+	Interactive   bool                              // a person may be asked, by the function below
 	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
+
+	Transport Transport // how hosts are reached, unless automatic
+	Program   *Program  // the ssh program that the user has git use; nil for none
 
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
@@ -54,6 +56,7 @@ type Client struct {
 	winners *winners
 	pace    *pacer
 	jumps   *jumpPool
+	other   *otherTransports
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -76,12 +79,13 @@ func New(opts Options) (*Client, error) {
 		opts.Logf = func(string, ...any) {}
 	}
 	if !opts.Interactive {
-		opts.AskHostKey, opts.AskPassphrase = nil, nil
+		opts.AskPassphrase = nil
 	}
-	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(opts.AskHostKey, opts.Logf), keys: newKeyring(opts.AskPassphrase),
+	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
 		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
+	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -118,6 +122,7 @@ func (c *Client) Close() error {
 	c.agents.close()
 	c.jumps.close()
 	c.wg.Wait()
+	c.other.close()
 	return nil
 }
 

@@ -35,6 +35,9 @@ var keywords = map[string]argKind{
 	"serveraliveinterval": duration, "serveralivecountmax": number, "batchmode": flag, "requiredrsasize": number,
 	"ciphers": oneWord, "macs": oneWord, "kexalgorithms": oneWord, "hostkeyalgorithms": oneWord,
 	"pubkeyacceptedalgorithms": oneWord, "casignaturealgorithms": oneWord, "canonicalizehostname": oneWord,
+	"nohostauthenticationforlocalhost": flag, "numberofpasswordprompts": number, "pubkeyauthentication": oneWord,
+	"preferredauthentications": oneWord, "gssapiauthentication": flag, "hostbasedauthentication": flag,
+	"pkcs11provider": oneWord, "controlpath": oneWord, "tcpkeepalive": flag, "rekeylimit": manyWords,
 }
 
 // keywordAlias are older names of keywords.
@@ -139,18 +142,18 @@ func parseDuration(s string) (time.Duration, error) {
 var otherKeywords = words(`
 	addkeystoagent canonicaldomains canonicalizefallbacklocal canonicalizemaxdots canonicalizepermittedcnames
 	challengeresponseauthentication channeltimeout checkhostip clearallforwardings compression compressionlevel controlmaster
-	controlpath controlpersist dsaauthentication dynamicforward enableescapecommandline enablesshkeysign escapechar
+	controlpersist dsaauthentication dynamicforward enableescapecommandline enablesshkeysign escapechar
 	exitonforwardfailure fallbacktorsh fingerprinthash forkafterauthentication forwardagent forwardx11
-	forwardx11timeout forwardx11trusted gatewayports gssapiauthentication gssapiclientidentity
+	forwardx11timeout forwardx11trusted gatewayports gssapiclientidentity
 	gssapidelegatecredentials gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey
-	gssapiserveridentity gssapitrustdns hostbasedacceptedalgorithms hostbasedauthentication hostbasedkeytypes
+	gssapiserveridentity gssapitrustdns hostbasedacceptedalgorithms hostbasedkeytypes
 	identityfile2 ipqos kbdinteractiveauthentication kbdinteractivedevices keepalive localcommand
-	localforward loglevel logverbose nohostauthenticationforlocalhost numberofpasswordprompts
-	obscurekeystroketiming passwordauthentication permitlocalcommand permitremoteopen pkcs11provider
-	preferredauthentications protocol pubkeyauthentication rekeylimit
+	localforward loglevel logverbose
+	obscurekeystroketiming passwordauthentication permitlocalcommand permitremoteopen
+	protocol
 	remotecommand remoteforward requesttty rhostsauthentication rhostsrsaauthentication rsaauthentication securitykeyprovider sendenv
 	sessiontype setenv skeyauthentication smartcarddevice stdinnull streamlocalbindmask streamlocalbindunlink
-	syslogfacility tag tcpkeepalive tisauthentication tunnel tunneldevice updatehostkeys useprivilegedport
+	syslogfacility tag tisauthentication tunnel tunneldevice updatehostkeys useprivilegedport
 	verifyhostkeydns versionaddendum visualhostkey warnweakcrypto xauthlocation usersh useroaming cipher
 	afstokenpassing kerberosauthentication kerberostgtpassing`)
 

@@ -63,20 +63,6 @@ func BenchmarkResolve5000Blocks(b *testing.B) {
 	}
 }
 
-func TestUnsupportedOptionsAreNotPassedOver(t *testing.T) {
-	for _, text := range []string{"KnownHostsCommand /bin/x %H", "BindInterface eth0", "ProxyUseFdpass yes\nProxyCommand x"} {
-		file := filepath.Join(t.TempDir(), "config")
-		writeFile(t, file, text+"\n")
-		cfg, err := loadConfig("/", []configSource{{path: file, user: true}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfg.lookup("web").settings(Target{Name: "web"}, local{user: "u"}, nil); err == nil || !strings.Contains(err.Error(), "not supported") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
 func TestParseDuration(t *testing.T) {
 	for in, want := range map[string]time.Duration{"0": 0, "90": 90 * time.Second, "1m30": 90 * time.Second, "1M30S": 90 * time.Second, "2h": 2 * time.Hour, "1w1d": 8 * 24 * time.Hour, "none": 0} {
 		if got, err := parseDuration(in); err != nil || got != want {

@@ -82,7 +82,7 @@ func compare(t *testing.T, text string, hosts []string) {
 		var want, got *settings
 		var wantErr, gotErr error = askErr, loadErr
 		if wantErr == nil {
-			want, wantErr = answer.settings(target, l, map[string]bool{"hostname": true, "identityagent": true, "userknownhostsfile": true})
+			want, wantErr = answer.settings(target, l, expandedBySSH)
 		}
 		if gotErr == nil && cfg.needSSH != "" {
 			continue // ssh itself will be asked

@@ -21,6 +21,8 @@ type Conn struct {
 	wire        *wire
 	ssh         ssh.Conn
 	execTimeout time.Duration
+	transport   string // see Transport
+	proxied     bool   // over a control socket: a master answers no global requests of ours
 
 	mu      sync.Mutex     // held to begin closing, and to add to wg from outside of it
 	wg      sync.WaitGroup // everything that runs for this connection
@@ -33,7 +35,7 @@ type Conn struct {
 // newConn takes over an authenticated connection. It refuses whatever the server asks
 // for: there is no forwarding here of any kind.
 func newConn(r *route, w *wire, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
-	c := &Conn{host: printable(r.shown), user: r.s.User, wire: w, ssh: sc, done: make(chan struct{}), execTimeout: DefaultExecTimeout}
+	c := &Conn{host: printable(r.shown), user: r.s.User, wire: w, ssh: sc, done: make(chan struct{}), execTimeout: DefaultExecTimeout, transport: nativeTransport}
 	c.wg.Go(func() { ssh.DiscardRequests(reqs) })
 	c.wg.Go(func() {
 		for ch := range chans {
@@ -44,6 +46,9 @@ func newConn(r *route, w *wire, sc ssh.Conn, chans <-chan ssh.NewChannel, reqs <
 	c.wg.Go(func() {
 		err := sc.Wait()
 		c.err = c.cause(err)
+		if w.died != nil && !c.closing.Load() {
+			c.err = w.died()
+		}
 		close(c.done)
 	})
 	return c
@@ -60,6 +65,10 @@ func (c *Conn) RemoteAddr() net.Addr { return c.wire.RemoteAddr() }
 
 // ServerVersion is the server's version line, such as SSH-2.0-OpenSSH_9.2p1; text of the peer.
 func (c *Conn) ServerVersion() string { return printable(string(c.ssh.ServerVersion())) }
+
+// Transport says how the host is reached, and why not by a connection of our own where it
+// is another: words for a person, safe to show.
+func (c *Conn) Transport() string { return c.transport }
 
 // Done is closed when the connection is gone, by Close or by itself.
 func (c *Conn) Done() <-chan struct{} { return c.done }
@@ -213,8 +222,7 @@ func (c *Conn) lost(ctx context.Context, err error) error {
 func (c *Conn) probe(ctx context.Context) error {
 	answer := make(chan error, 1)
 	if !c.start(func() {
-		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
-		answer <- err
+		answer <- c.roundTrip()
 	}) {
 		return &LostError{Host: c.host, Err: ErrClosed}
 	}
@@ -227,6 +235,25 @@ func (c *Conn) probe(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// roundTrip waits for any answer of the server.
+func (c *Conn) roundTrip() error {
+	if !c.proxied {
+		_, _, err := c.ssh.SendRequest("keepalive@openssh.com", true, nil)
+		return err
+	}
+	ch, reqs, err := c.ssh.OpenChannel("session", nil)
+	var refused *ssh.OpenChannelError
+	switch {
+	case errors.As(err, &refused):
+		return nil
+	case err != nil:
+		return err
+	}
+	_ = ch.Close() // an error shows on the connection itself
+	ssh.DiscardRequests(reqs)
+	return nil
 }
 
 // refused makes the *ChannelError of a refusal.

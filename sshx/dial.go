@@ -33,10 +33,10 @@ func isFinal(err error) bool {
 	return errors.As(err, &auth) || errors.As(err, &key)
 }
 
-// dial makes the connection, again where the server turned it away for its load, and once
-// more where another type of host key must be asked for or the jump host was lost.
-func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
-	exact, again := false, false
+// dialNative makes a connection of our own, again where the server turned it away for its load,
+// and once more where another type of host key must be asked for or the jump host was lost.
+func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
+	exact, again := r.keyOnly, false
 	for try := 1; ; {
 		conn, err := c.dialOnce(ctx, r, exact)
 		if err == nil {
@@ -96,7 +96,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, err
 	a.clock = &clock{cancel: cancel, stage: StageConnect}
 	defer a.clock.stop()
 	a.check = c.known.newCheck(s, r.shown, exact)
-	a.check.pause = a.clock.pause
+	a.check.seeOnly = r.keyOnly
 	a.auth = &authAttempt{client: c, s: s, ctx: ctx, pause: a.clock.pause}
 
 	config, err := a.sshConfig()

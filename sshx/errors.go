@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/crypto/ssh"
 )
 
 // The stages of a dial, in order, as [DialError] names them.
@@ -102,6 +104,9 @@ type HostKeyError struct {
 	Line        int         // 0 where no line decided
 	Target      string      // what `ssh` would be given, for the hint
 	Reason      string      // more about it, may be empty
+
+	check *hostKeyCheck
+	key   ssh.PublicKey
 }
 
 // Error names the key, the deciding line, and the way out.
@@ -117,7 +122,7 @@ func (e *HostKeyError) Error() string {
 		if e.Line > 0 {
 			at = fmt.Sprintf("%s:%d", e.File, e.Line)
 		}
-		return fmt.Sprintf("host key of %s is REVOKED: %s is listed in %s; the host needs a new key%s", e.Host, key, at, paren(e.Reason))
+		return fmt.Sprintf("host key of %s is REVOKED: %s%s is listed in %s; the host needs a new key", e.Host, key, paren(e.Reason), at)
 	}
 	return fmt.Sprintf("host key of %s is not known (%s)%s: connect once with `ssh %s`, or add the output of `ssh-keyscan %s` to %s after checking it",
 		e.Host, key, paren(e.Reason), e.Target, keyscanArgs(e.Host), e.File)
@@ -134,6 +139,8 @@ type AuthError struct {
 	Methods []string // what the server would have accepted
 	Limit   bool     // keys were left over: at most [MaxKeyTries] are offered
 	Err     error    // what ended it, may be nil
+
+	Elsewhere string // why ssh could get in where we cannot; empty for no reason
 }
 
 // Error lists the keys and the way out.

@@ -2,6 +2,7 @@ package sshx
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -21,33 +23,12 @@ var defaultCASignatures = []string{
 	ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
 }
 
-// certificate accepts a host certificate as OpenSSH does: its authority is on an
-// @cert-authority line of the host, it names the host (an empty list names nobody), it is
-// valid now, and neither it nor its authority is revoked.
+// certificate accepts a host certificate as OpenSSH 10.3 and later do: it names the host (an
+// empty list names nobody, a name can be a pattern), is valid now and has no critical options,
+// and its authority, which the caller has found in known_hosts, signed with what it may sign with.
 func (c *hostKeyCheck) certificate(cert *ssh.Certificate) error {
 	if cert.CertType != ssh.HostCert {
 		return errors.New("it is not a host certificate")
-	}
-	ca := keyBlob(cert.SignatureKey)
-	names := []string{c.name}
-	if c.plain != "" {
-		names = append(names, c.plain)
-	}
-	if !slices.ContainsFunc(names, func(n string) bool { return authority(c.files, n, ca) }) {
-		return errors.New("its authority is not known for this host")
-	}
-	for _, key := range []ssh.PublicKey{cert.SignatureKey, cert.Key} {
-		if err := c.checkRevoked(key); err != nil {
-			return err
-		}
-		for _, n := range names {
-			if _, bad := revokedIn(c.files, n, keyBlob(key)); bad {
-				return errors.New("a key of it is revoked")
-			}
-		}
-		if err := checkRSASize(key, c.s.RequiredRSASize); err != nil {
-			return err
-		}
 	}
 	allowed, err := algorithmList(c.s.CASignatureAlgorithms, defaultCASignatures, defaultCASignatures, nil)
 	if err != nil {
@@ -57,7 +38,7 @@ func (c *hostKeyCheck) certificate(cert *ssh.Certificate) error {
 		return fmt.Errorf("its authority signed it with %s", quote(cert.Signature.Format))
 	}
 	host := c.s.keyName()
-	at := slices.IndexFunc(cert.ValidPrincipals, func(p string) bool { return matchPattern(host, strings.ToLower(p)) })
+	at := slices.IndexFunc(cert.ValidPrincipals, func(p string) bool { return matchPattern(host, p) })
 	if at < 0 {
 		return fmt.Errorf("it is not valid for %s", host)
 	}
@@ -82,22 +63,30 @@ func loadRevocation(path string) *revocation {
 	r := &revocation{path: path, keys: make(map[string]bool), answers: make(map[[sha256.Size]byte]error)}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		r.err = err
+		r.err = plainPathError(err)
 		return r
 	}
 	if bytes.HasPrefix(data, []byte("SSHKRL\n\x00")) {
 		r.krl = true
 		return r
 	}
+	number := 0
 	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSpace(line)
+		number++
+		line = strings.TrimLeft(strings.TrimRight(line, "\n"), " \t")
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-		if err != nil {
-			r.err = errors.New("a line of it is no public key")
+		key, err := parseKeyText(line)
+		switch {
+		case errors.Is(err, errShortKey):
+			continue // no server can use it
+		case err != nil:
+			r.err = fmt.Errorf("line %d is no public key", number)
 			return r
+		}
+		if cert, ok := key.(*ssh.Certificate); ok {
+			key = cert.Key
 		}
 		r.keys[keyBlob(key)] = true
 	}
@@ -107,13 +96,15 @@ func loadRevocation(path string) *revocation {
 // errRevoked is a key that a revocation list holds.
 var errRevoked = errors.New("revoked")
 
-// check gives nil for a key that is not revoked, errRevoked, or why that is not known.
+// check gives nil for a key or certificate that is not revoked, errRevoked, or why that is
+// not known. A certificate is revoked with its key, or its authority.
 func (r *revocation) check(key ssh.PublicKey) error {
 	if r.err != nil {
 		return r.err
 	}
 	if !r.krl {
-		if r.keys[keyBlob(key)] {
+		cert, ok := key.(*ssh.Certificate)
+		if ok && (r.keys[keyBlob(cert.Key)] || r.keys[keyBlob(cert.SignatureKey)]) || r.keys[keyBlob(key)] {
 			return errRevoked
 		}
 		return nil
@@ -129,8 +120,13 @@ func (r *revocation) check(key ssh.PublicKey) error {
 	return err
 }
 
+// keygenTimeout is how long ssh-keygen may take to look a key up.
+const keygenTimeout = 10 * time.Second
+
 // askKeygen has ssh-keygen look a key up in a KRL: 0 is not revoked, 1 is.
 func askKeygen(path string, key ssh.PublicKey) error {
+	ctx, cancel := context.WithTimeout(context.Background(), keygenTimeout)
+	defer cancel()
 	dir, err := os.MkdirTemp("", "troops-krl")
 	if err != nil {
 		return err
@@ -140,7 +136,7 @@ func askKeygen(path string, key ssh.PublicKey) error {
 	if err := os.WriteFile(file, ssh.MarshalAuthorizedKey(key), 0o600); err != nil {
 		return err
 	}
-	out, err := exec.Command("ssh-keygen", "-Q", "-f", path, file).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "ssh-keygen", "-Q", "-f", path, file).CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -151,7 +147,7 @@ func askKeygen(path string, key ssh.PublicKey) error {
 	return fmt.Errorf("ssh-keygen -Q: %s", printable(lastLines(string(out), err)))
 }
 
-// checkRevoked looks a key up in RevokedHostKeys. A list that cannot be read revokes all
+// checkRevoked looks a key or certificate up in RevokedHostKeys. A list that cannot be read revokes all
 // keys, as in ssh.
 func (c *hostKeyCheck) checkRevoked(key ssh.PublicKey) error {
 	path := c.s.RevokedHostKeys
@@ -170,7 +166,9 @@ func (c *hostKeyCheck) checkRevoked(key ssh.PublicKey) error {
 		if !errors.Is(err, errRevoked) {
 			reason = "the list cannot be read: " + err.Error()
 		}
-		return c.error(KeyRevoked, key, knownLine{file: path}, reason)
+		refused := c.refuse(verdict{kind: KeyRevoked, key: key, by: knownLine{file: path}})
+		refused.Reason = reason
+		return refused
 	}
 	return nil
 }

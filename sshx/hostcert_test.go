@@ -33,7 +33,7 @@ func TestHostCertificates(t *testing.T) {
 		{"expired", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { valid(c); c.ValidBefore = 1000 }, KeyUnknown},
 		{"not yet valid", authority, ssh.HostCert, ca, func(c *ssh.Certificate) { valid(c); c.ValidAfter = 1 << 62 }, KeyUnknown},
 		{"authority for others", "@cert-authority *.example " + keyText(ca.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyUnknown},
-		{"authority revoked", authority + "@revoked * " + keyText(ca.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyUnknown},
+		{"authority revoked", authority + "@revoked * " + keyText(ca.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyRevoked},
 		{"key revoked", authority + "@revoked * " + keyText(plain.PublicKey()) + "\n", ssh.HostCert, ca, valid, KeyRevoked},
 		{"bad certificate, known key", authority + "* " + keyText(plain.PublicKey()) + "\n", ssh.HostCert, otherCA, valid, ""},
 	} {

@@ -3,38 +3,26 @@ package sshx
 import (
 	"fmt"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
 
-// HostKeyQuestion is an unknown host key that a person may accept.
-type HostKeyQuestion struct {
-	Host        string // as known_hosts will have it: name or [name]:port
-	KeyType     string
-	Fingerprint string // SHA256:...
-	File        string // where it will be added
-}
-
 // hostKeys are the known_hosts files of all hosts of a Client. A file is read once; what
-// accept-new adds is known to every later connection.
+// is accepted is known to every later connection.
 type hostKeys struct {
-	ask  func(HostKeyQuestion) bool // nil: nobody to ask
+	home string
 	logf func(string, ...any)
 
 	mu      sync.Mutex
 	files   map[string]*knownFile
 	revoked map[string]*revocation
 
-	askMu    sync.Mutex // one question at a time; held before addMu
-	answered map[string]bool
-	addMu    sync.Mutex // one writer
+	addMu sync.Mutex // one writer
 }
 
-func newHostKeys(ask func(HostKeyQuestion) bool, logf func(string, ...any)) *hostKeys {
-	return &hostKeys{ask: ask, logf: logf, files: make(map[string]*knownFile), revoked: make(map[string]*revocation), answered: make(map[string]bool)}
+func newHostKeys(home string, logf func(string, ...any)) *hostKeys {
+	return &hostKeys{home: home, logf: logf, files: make(map[string]*knownFile), revoked: make(map[string]*revocation)}
 }
 
 // load gives the files of a host, the user's first. One that cannot be read counts as
@@ -50,11 +38,11 @@ func (h *hostKeys) load(s *settings) []*knownFile {
 	for _, p := range paths {
 		f, ok := h.files[p]
 		if !ok {
-			var err error
-			if p == "" {
-				f = newKnownFile(p)
-			} else if f, err = loadKnownFile(p); err != nil {
-				h.logf("sshx: reading known hosts: %v", err)
+			if f = newKnownFile(p); p != "" {
+				f = loadKnownFile(p)
+			}
+			if err := f.unreadable(); err != nil {
+				h.logf("sshx: reading known hosts %s: %v", p, err)
 			}
 			h.files[p] = f
 		}
@@ -65,23 +53,23 @@ func (h *hostKeys) load(s *settings) []*knownFile {
 
 // hostKeyCheck checks the key of one dial.
 type hostKeyCheck struct {
-	keys    *hostKeys
-	s       *settings
-	files   []*knownFile
-	name    string // name, or [name]:port where the port is not 22
-	plain   string // the name without port; empty where that is no second chance
-	target  string // as the user would give it to ssh
-	exact   bool   // key types of long hashed files were searched for
-	guessed bool   // they were not
-	pause   func(func())
+	keys     *hostKeys
+	s        *settings
+	files    []*knownFile
+	name     string // name, or [name]:port where the port is not 22
+	portless string // the name without port; empty where that is no second chance
+	target   string // as the user would give it to ssh
+	exact    bool   // long hashed files are searched for the types of the host's keys
+	guessed  bool   // they were not
+	seeOnly  bool   // the dial ends here: errSeen
 }
 
 // newCheck prepares the check of one dial.
 func (h *hostKeys) newCheck(s *settings, target string, exact bool) *hostKeyCheck {
-	c := &hostKeyCheck{keys: h, s: s, files: h.load(s), target: target, exact: exact, pause: func(f func()) { f() }}
+	c := &hostKeyCheck{keys: h, s: s, files: h.load(s), target: target, exact: exact}
 	c.name = s.keyName()
 	if s.HostKeyAlias == "" && s.Port != 22 {
-		c.plain = c.name
+		c.portless = c.name
 		c.name = fmt.Sprintf("[%s]:%d", c.name, s.Port)
 	}
 	return c
@@ -94,161 +82,144 @@ func (e *errRedial) Error() string { return e.err.Error() }
 func (e *errRedial) Unwrap() error { return e.err }
 
 // verify is the [ssh.HostKeyCallback] of the dial. Refused keys are *HostKeyError.
-func (c *hostKeyCheck) verify(_ string, _ net.Addr, key ssh.PublicKey) error {
-	reason := ""
-	if cert, ok := key.(*ssh.Certificate); ok {
-		err := c.certificate(cert)
-		if err == nil {
-			return nil
-		}
-		// As ssh does: a certificate that is no good leaves the plain key in it.
-		key, reason = cert.Key, "its certificate is not accepted: "+err.Error()
+func (c *hostKeyCheck) verify(_ string, remote net.Addr, key ssh.PublicKey) error {
+	if err := checkRSASize(key, c.s.RequiredRSASize); err != nil {
+		return fmt.Errorf("%w: the host needs a longer key, or RequiredRSASize a smaller value", err)
 	}
 	if err := c.checkRevoked(key); err != nil {
 		return err
 	}
-	if err := checkRSASize(key, c.s.RequiredRSASize); err != nil {
-		return fmt.Errorf("%w: the host needs a longer key, or RequiredRSASize a smaller value", err)
+	if !c.trustedAnyway(remote) {
+		if err := c.known(key); err != nil {
+			return err
+		}
 	}
-	v := c.judge(key)
-	switch v.kind {
-	case "":
-		return nil
-	case KeyUnknown:
-		return c.unknown(key, reason)
+	if c.seeOnly {
+		return errSeen
 	}
-	err := c.error(v.kind, key, v.by, reason)
-	if kinds, _, _ := knownKinds(c.files, c.name, true); v.kind == KeyChanged && c.guessed && !kinds[key.Type()] {
-		return &errRedial{err}
-	}
-	return err
+	return nil
 }
 
-// judge looks for the host with its port, and then, as ssh does, without.
-func (c *hostKeyCheck) judge(key ssh.PublicKey) verdict {
-	v := judge(c.files, c.name, key)
-	if v.kind == KeyUnknown && c.plain != "" {
-		if p := judge(c.files, c.plain, key); p.kind != KeyChanged {
-			return p
+// trustedAnyway is NoHostAuthenticationForLocalhost, for a server that is reached directly.
+func (c *hostKeyCheck) trustedAnyway(remote net.Addr) bool {
+	addr, ok := remote.(*net.TCPAddr)
+	return ok && c.s.NoHostAuthLocalhost && c.s.HostKeyAlias == "" && addr.IP.IsLoopback()
+}
+
+// known looks the key up. A key that is not the host's is an error; whether a host that no
+// line names is one, StrictHostKeyChecking says. Unlike ssh, where this is "no", a key that
+// has changed or is revoked is never used.
+func (c *hostKeyCheck) known(key ssh.PublicKey) error {
+	v := c.decide(c.name, key)
+	if v.kind == "" {
+		return nil
+	}
+	refused := c.refuse(v)
+	if c.otherTypes() {
+		return &errRedial{refused}
+	}
+	if v.kind == KeyUnknown && !c.seeOnly && (c.s.StrictHostKey == "accept-new" || c.s.StrictHostKey == "no") {
+		changed, unsaved := c.accept(v.key)
+		if unsaved != nil {
+			// As in ssh, no reason to leave.
+			c.keys.logf("sshx: %v", unsaved)
 		}
+		return changed
+	}
+	return refused
+}
+
+// decide is check_host_key of sshconnect.c: a host that is not known with its port may be
+// known without, and of a certificate that is no good the plain key in it is looked up.
+func (c *hostKeyCheck) decide(name string, key ssh.PublicKey) verdict {
+	v := judge(c.files, name, key)
+	cert, isCert := key.(*ssh.Certificate)
+	if v.kind == "" && isCert {
+		err := c.certificate(cert)
+		if err == nil {
+			return v
+		}
+		v.kind, v.reason = KeyUnknown, err.Error()
+	} else if v.kind == KeyUnknown {
+		if isCert {
+			v.reason = "its authority is not known for this host"
+		}
+		if c.portless != "" && name != c.portless {
+			if p := c.decide(c.portless, key); p.kind == "" || p.kind == KeyRevoked {
+				return p
+			} else if isCert {
+				v.reason = p.reason
+			}
+		}
+	}
+	if isCert && v.kind == KeyUnknown {
+		plain := c.decide(name, cert.Key)
+		plain.reason = v.reason
+		return plain
 	}
 	return v
 }
 
-// unknown decides about a key of a host that no line names.
-func (c *hostKeyCheck) unknown(key ssh.PublicKey, reason string) error {
-	refuse := c.error(KeyUnknown, key, knownLine{}, reason)
-	switch c.s.StrictHostKey {
-	case "accept-new", "no":
-		return c.accept(key)
-	case "ask":
-		if c.keys.ask == nil || c.s.BatchMode {
-			return refuse
-		}
-		yes := false
-		c.pause(func() { yes = c.keys.question(c.name, key, refuse.File) })
-		if yes {
-			return c.accept(key)
-		}
-	}
-	return refuse
-}
-
-// question asks about a key, once for all connections that see it.
-func (h *hostKeys) question(name string, key ssh.PublicKey, file string) bool {
-	h.askMu.Lock()
-	defer h.askMu.Unlock()
-	id := name + " " + keyBlob(key)
-	yes, asked := h.answered[id]
-	if !asked {
-		yes = h.ask(HostKeyQuestion{Host: name, KeyType: key.Type(), Fingerprint: ssh.FingerprintSHA256(key), File: file})
-		h.answered[id] = yes
-	}
-	return yes
-}
-
 // accept adds the key to the first of the user's files, unless the host got another one
-// meanwhile. A file that cannot be written is reported, not fatal: as in ssh.
-func (c *hostKeyCheck) accept(key ssh.PublicKey) error {
+// meanwhile, which is then changed. unsaved is why the file does not have it.
+func (c *hostKeyCheck) accept(key ssh.PublicKey) (changed, unsaved error) {
 	c.keys.addMu.Lock()
 	defer c.keys.addMu.Unlock()
-	if v := c.judge(key); v.kind != KeyUnknown {
-		if v.kind == "" {
-			return nil
-		}
-		return c.error(v.kind, key, v.by, "")
-	}
 	f := c.files[0]
+	var w *knownWriter
 	if f.path != "" {
-		v, err := appendKnown(f.path, c.name, key, c.s.HashKnownHosts)
-		if err != nil {
-			c.keys.logf("sshx: adding the key of %s to %s: %v", c.name, f.path, err)
-		}
-		if v.kind != "" {
-			return c.error(v.kind, key, v.by, "")
+		if w, unsaved = openKnown(f, c.keys.home); unsaved == nil {
+			defer w.close()
 		}
 	}
-	f.mu.Lock()
-	f.add(knownLine{names: []string{c.name}, kind: key.Type(), blob: keyBlob(key), file: f.path})
-	f.mu.Unlock()
-	return nil
+	switch v := c.decide(c.name, key); v.kind {
+	case "":
+		return nil, nil
+	case KeyChanged, KeyRevoked:
+		return c.refuse(v), nil
+	}
+	if w != nil {
+		unsaved = w.add(c.name, key, c.s.HashKnownHosts)
+	}
+	if unsaved != nil {
+		unsaved = fmt.Errorf("adding the host key of %s to %s: %w", c.name, f.path, plainPathError(unsaved))
+	}
+	if w == nil || unsaved != nil || !w.regular {
+		f.remember(c.name, key)
+	}
+	return nil, unsaved
 }
 
-// error makes the error about a key.
-func (c *hostKeyCheck) error(kind HostKeyKind, key ssh.PublicKey, by knownLine, reason string) *HostKeyError {
-	e := &HostKeyError{Host: c.name, Kind: kind, KeyType: key.Type(), Fingerprint: ssh.FingerprintSHA256(key),
-		File: by.file, Line: by.line, Target: c.target, Reason: reason}
-	if e.File == "" && len(c.s.UserKnownHosts) > 0 {
+// refuse makes the error about a key.
+func (c *hostKeyCheck) refuse(v verdict) *HostKeyError {
+	if cert, ok := v.key.(*ssh.Certificate); ok {
+		v.key = cert.Key
+	}
+	e := &HostKeyError{Host: c.name, Kind: v.kind, KeyType: v.key.Type(), Fingerprint: ssh.FingerprintSHA256(v.key),
+		File: v.by.file, Line: v.by.line, Target: c.target, check: c, key: v.key}
+	switch {
+	case v.kind == KeyRevoked:
+		e.Reason = v.reason
+	case v.reason != "":
+		e.Reason = "its certificate is not accepted: " + v.reason
+	}
+	if v.kind != KeyUnknown {
+		return e
+	}
+	if e.File = "a UserKnownHostsFile"; len(c.s.UserKnownHosts) > 0 {
 		e.File = c.s.UserKnownHosts[0]
 	}
-	if e.File == "" {
-		e.File = "a UserKnownHostsFile"
+	for _, f := range c.files {
+		if err := f.unreadable(); err != nil {
+			e.Reason = joinReasons(e.Reason, fmt.Sprintf("%s cannot be read: %v", f.path, err))
+		}
 	}
 	return e
 }
 
-// defaultHostKeyOrder is OpenSSH's preference of host key algorithms (myproposal.h).
-var defaultHostKeyOrder = []string{
-	ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
-	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
-	ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
-	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
-}
-
-// algorithms is order_hostkeyalgs of sshconnect2.c: types that are known for the host come
-// first, so that the server shows the key that is on file; certificates before them where an
-// authority could vouch for one, else last.
-func (c *hostKeyCheck) algorithms() ([]string, error) {
-	base, err := algorithmList(c.s.HostKeyAlgorithms, defaultHostKeyOrder, ssh.SupportedAlgorithms().HostKeys, ssh.InsecureAlgorithms().HostKeys)
-	if err != nil {
-		return nil, fmt.Errorf("hostkeyalgorithms: %w", err)
+func joinReasons(a, b string) string {
+	if a == "" {
+		return b
 	}
-	kinds, ca, guessed := knownKinds(c.files, c.name, c.exact)
-	if len(kinds) == 0 && !ca && c.plain != "" {
-		kinds, ca, guessed = knownKinds(c.files, c.plain, c.exact)
-	}
-	c.guessed = guessed
-	var certs, known, rest []string
-	for _, a := range base {
-		switch {
-		case strings.Contains(a, "-cert-v01@"):
-			certs = append(certs, a)
-		case kinds[keyTypeOf(a)]:
-			known = append(known, a)
-		default:
-			rest = append(rest, a)
-		}
-	}
-	if ca {
-		return slices.Concat(certs, known, rest), nil
-	}
-	return slices.Concat(known, rest, certs), nil
-}
-
-// keyTypeOf is the key type that a signature algorithm belongs to.
-func keyTypeOf(algorithm string) string {
-	if algorithm == ssh.KeyAlgoRSASHA256 || algorithm == ssh.KeyAlgoRSASHA512 {
-		return ssh.KeyAlgoRSA
-	}
-	return algorithm
+	return a + "; " + b
 }

@@ -2,6 +2,7 @@ package sshx
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"os"
@@ -19,9 +20,13 @@ const exactScanLines = 1000
 // knownFile is one known_hosts file, indexed: by name where a line names hosts plainly,
 // by key where names are hashed. Lines that OpenSSH would skip are not in it.
 type knownFile struct {
-	path string
+	path string // empty: nowhere, kept in memory alone
 
 	mu     sync.RWMutex
+	err    error // why it could not be read; it counts as empty then
+	size   int   // of what was read, in bytes
+	count  int   // of what was read, in lines
+	sum    [sha256.Size]byte
 	lines  []knownLine
 	plain  map[string][]int // literal names
 	wild   []int            // lines with a pattern
@@ -32,41 +37,57 @@ type knownFile struct {
 
 // newKnownFile makes an empty one.
 func newKnownFile(path string) *knownFile {
-	return &knownFile{path: path, plain: make(map[string][]int), byKey: make(map[string][]int), kinds: make(map[string]bool)}
+	f := &knownFile{path: path}
+	f.reset()
+	return f
 }
 
-// loadKnownFile reads a file. One that does not exist is empty.
-func loadKnownFile(path string) (*knownFile, error) {
+// loadKnownFile reads a file. One that does not exist is empty, and so is, with an err, one
+// that cannot be read.
+func loadKnownFile(path string) *knownFile {
 	f := newKnownFile(path)
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return f, nil
+	switch {
+	case err == nil:
+		f.refresh(data)
+	case !errors.Is(err, fs.ErrNotExist):
+		f.err = plainPathError(err)
 	}
-	if err != nil {
-		return f, err
-	}
-	f.parse(data)
-	return f, nil
+	return f
 }
 
-// parse adds the lines of data.
-func (f *knownFile) parse(data []byte) {
-	number := 0
-	for raw := range bytes.Lines(data) {
-		number++
+// reset forgets everything.
+func (f *knownFile) reset() {
+	f.size, f.count, f.sum = 0, 0, sha256.Sum256(nil)
+	f.lines, f.wild, f.hashed = nil, nil, nil
+	f.plain, f.byKey, f.kinds = make(map[string][]int), make(map[string][]int), make(map[string]bool)
+}
+
+// refresh takes over what the file holds now. What others have added since is cheap: only
+// where that is not all they did is everything read again.
+func (f *knownFile) refresh(data []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = nil
+	if len(data) < f.size || sha256.Sum256(data[:f.size]) != f.sum || f.size > 0 && data[f.size-1] != '\n' {
+		f.reset()
+	}
+	for raw := range bytes.Lines(data[f.size:]) {
+		f.count++
 		if k, err := parseKnownLine(string(raw)); err == nil {
-			k.file, k.line = f.path, number
+			k.file, k.line = f.path, f.count
 			f.add(k)
 		}
 	}
+	f.size, f.sum = len(data), sha256.Sum256(data)
 }
 
-// add indexes one line. The caller holds mu, or is the only one to know f.
+// add indexes one line. The caller holds mu.
 func (f *knownFile) add(k knownLine) {
 	i := len(f.lines)
 	f.lines = append(f.lines, k)
 	switch {
-	case k.salt != nil:
+	case k.hashed != nil:
 		f.hashed = append(f.hashed, i)
 		f.byKey[k.blob] = append(f.byKey[k.blob], i)
 		if k.marker == noMarker {
@@ -79,6 +100,20 @@ func (f *knownFile) add(k knownLine) {
 			f.plain[name] = append(f.plain[name], i)
 		}
 	}
+}
+
+// remember adds a host's key in memory alone.
+func (f *knownFile) remember(name string, key ssh.PublicKey) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.add(knownLine{names: []string{name}, kind: key.Type(), blob: keyBlob(key), file: f.path})
+}
+
+// unreadable says why the file could not be read, or nil.
+func (f *knownFile) unreadable() error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.err
 }
 
 // named gives the unhashed lines about a host, in the order of the file.
@@ -109,14 +144,18 @@ func (f *knownFile) hashedAll(name string) []knownLine {
 	return f.pick(f.matching(name, f.hashed))
 }
 
-func (f *knownFile) matching(name string, candidates []int) []int {
-	var found []int
-	for _, i := range candidates {
-		if f.lines[i].matches(name) {
-			found = append(found, i)
-		}
+// about gives the lines about a host in the order of the file. The hashed ones are left out,
+// and the result is not whole, where they are many and the caller needs no exact answer.
+func (f *knownFile) about(name string, exact bool) (lines []knownLine, whole bool) {
+	f.mu.RLock()
+	whole = exact || len(f.hashed) <= exactScanLines
+	f.mu.RUnlock()
+	lines = f.named(name)
+	if whole {
+		lines = append(lines, f.hashedAll(name)...)
+		slices.SortStableFunc(lines, func(a, b knownLine) int { return a.line - b.line })
 	}
-	return found
+	return lines, whole
 }
 
 func (f *knownFile) pick(at []int) []knownLine {
@@ -125,113 +164,4 @@ func (f *knownFile) pick(at []int) []knownLine {
 		out = append(out, f.lines[i])
 	}
 	return out
-}
-
-// verdict is what known_hosts says about a key.
-type verdict struct {
-	kind HostKeyKind // empty: the key is the host's
-	by   knownLine   // the line that decided, where one did
-}
-
-// keyBlob is a key in wire format, as lines are indexed.
-func keyBlob(key ssh.PublicKey) string { return string(key.Marshal()) }
-
-// judge is check_hostkeys_by_key_or_type of hostfile.c for a plain key: the host's line
-// with this key decides for it, any other plain line against it, @revoked before both.
-func judge(files []*knownFile, name string, key ssh.PublicKey) verdict {
-	blob := keyBlob(key)
-	if v, ok := revokedIn(files, name, blob); ok {
-		return v
-	}
-	var other *knownLine
-	consider := func(lines []knownLine) (knownLine, bool) {
-		for _, k := range lines {
-			if k.marker != noMarker {
-				continue
-			}
-			if k.blob == blob {
-				return k, true
-			}
-			if other == nil {
-				other = &k
-			}
-		}
-		return knownLine{}, false
-	}
-	for _, f := range files {
-		if k, ok := consider(f.named(name)); ok {
-			return verdict{by: k}
-		}
-		if k, ok := consider(f.hashedWith(name, blob)); ok {
-			return verdict{by: k}
-		}
-	}
-	for _, f := range files {
-		if other == nil {
-			consider(f.hashedAll(name))
-		}
-	}
-	if other != nil {
-		return verdict{kind: KeyChanged, by: *other}
-	}
-	return verdict{kind: KeyUnknown}
-}
-
-// revokedIn looks for an @revoked line of a host with a certain key.
-func revokedIn(files []*knownFile, name, blob string) (verdict, bool) {
-	for _, f := range files {
-		for _, k := range slices.Concat(f.named(name), f.hashedWith(name, blob)) {
-			if k.marker == revokedMarker && k.blob == blob {
-				return verdict{kind: KeyRevoked, by: k}, true
-			}
-		}
-	}
-	return verdict{}, false
-}
-
-// authority looks for an @cert-authority line of a host with a certain key.
-func authority(files []*knownFile, name, blob string) bool {
-	for _, f := range files {
-		for _, k := range slices.Concat(f.named(name), f.hashedWith(name, blob)) {
-			if k.marker == caMarker && k.blob == blob {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// knownKinds gives the key types that a host's lines hold, whether one of them is a
-// certificate authority, and whether hashed lines were left out, since they are many.
-func knownKinds(files []*knownFile, name string, exact bool) (kinds map[string]bool, ca, guessed bool) {
-	kinds = make(map[string]bool)
-	for _, f := range files {
-		lines := f.named(name)
-		f.mu.RLock()
-		scan := exact || len(f.hashed) <= exactScanLines
-		f.mu.RUnlock()
-		if scan {
-			lines = append(lines, f.hashedAll(name)...)
-		} else {
-			guessed = true
-		}
-		for _, k := range lines {
-			switch k.marker {
-			case noMarker:
-				kinds[k.kind] = true
-			case caMarker:
-				ca = true
-			}
-		}
-	}
-	if guessed && len(kinds) == 0 {
-		for _, f := range files {
-			f.mu.RLock()
-			for kind := range f.kinds {
-				kinds[kind] = true
-			}
-			f.mu.RUnlock()
-		}
-	}
-	return kinds, ca, guessed
 }

@@ -3,53 +3,86 @@ package sshx
 import (
 	"crypto/rand"
 	"crypto/sha1"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 )
 
-// appendKnown adds a host's key to a known_hosts file as accept-new does, and returns
-// what the file says about it once it is locked: another process may have added the host
-// with another key meanwhile, which is then a change and nothing is written. The file and
-// its directory are made where they are missing; the line goes out in one write.
-func appendKnown(path, name string, key ssh.PublicKey, hashed bool) (verdict, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return verdict{}, err
+// knownWriter is a known_hosts file that is open to add to, and locked: no other process of
+// ours writes to it meanwhile. What is in the file when it is opened has been read.
+type knownWriter struct {
+	known   *knownFile
+	file    *os.File
+	data    []byte // all that is in it
+	regular bool   // not such as /dev/null, which gives nothing back
+}
+
+// openKnown opens a file, made with mode 0600 where it is missing. Like ssh it makes no
+// directory but ~/.ssh.
+func openKnown(known *knownFile, home string) (*knownWriter, error) {
+	if dir := filepath.Join(home, ".ssh"); strings.HasPrefix(known.path, dir+"/") {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(known.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return verdict{}, err
+		return nil, err
 	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return verdict{}, fmt.Errorf("locking %s: %w", path, err)
+	w := &knownWriter{known: known, file: f}
+	if err := w.lock(); err != nil {
+		w.close()
+		return nil, err
 	}
-	data, err := io.ReadAll(f)
+	return w, nil
+}
+
+// lock waits for the file, and reads what others have added.
+func (w *knownWriter) lock() error {
+	st, err := w.file.Stat()
 	if err != nil {
-		return verdict{}, err
+		return err
 	}
-	now := newKnownFile(path)
-	now.parse(data)
-	if v := judge([]*knownFile{now}, name, key); v.kind != KeyUnknown {
-		return v, nil
+	if w.regular = st.Mode().IsRegular(); !w.regular {
+		return nil
 	}
+	if err := unix.Flock(int(w.file.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("locking it: %w", err)
+	}
+	if w.data, err = io.ReadAll(w.file); err != nil {
+		return err
+	}
+	w.known.refresh(w.data)
+	return nil
+}
+
+// add appends the line of a key in one write, on a line of its own.
+func (w *knownWriter) add(name string, key ssh.PublicKey, hashed bool) error {
 	var salt []byte
 	if hashed {
 		salt = make([]byte, sha1.Size)
-		if _, err := rand.Read(salt); err != nil {
-			return verdict{}, err
-		}
+		rand.Read(salt) // never fails
 	}
 	text := formatKnownLine(name, salt, key)
-	if len(data) > 0 && data[len(data)-1] != '\n' {
+	if n := len(w.data); n > 0 && w.data[n-1] != '\n' {
 		text = "\n" + text
 	}
-	if _, err := f.WriteString(text); err != nil {
-		return verdict{}, err
+	if _, err := w.file.WriteString(text); err != nil {
+		return err
 	}
-	return verdict{}, nil
+	if w.regular {
+		w.data = append(w.data, text...)
+		w.known.refresh(w.data)
+	}
+	return nil
 }
+
+// close unlocks the file, too.
+func (w *knownWriter) close() { w.file.Close() }

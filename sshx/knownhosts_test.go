@@ -3,13 +3,10 @@ package sshx
 import (
 	"bytes"
 	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -22,9 +19,7 @@ func keyText(k ssh.PublicKey) string {
 
 // hashed is a hashed name with a fixed salt.
 func hashed(name string) string {
-	salt := bytes.Repeat([]byte{7}, sha1.Size)
-	enc := base64.StdEncoding
-	return "|1|" + enc.EncodeToString(salt) + "|" + enc.EncodeToString(hashName(name, salt))
+	return formatHashedName(name, bytes.Repeat([]byte{7}, sha1.Size))
 }
 
 // loadText indexes a known_hosts file of the given text.
@@ -32,8 +27,8 @@ func loadText(t testing.TB, text string) []*knownFile {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "known_hosts")
 	writeFile(t, path, text)
-	f, err := loadKnownFile(path)
-	if err != nil {
+	f := loadKnownFile(path)
+	if err := f.unreadable(); err != nil {
 		t.Fatal(err)
 	}
 	return []*knownFile{f}
@@ -129,15 +124,15 @@ func TestSeveralFiles(t *testing.T) {
 	if v := judge(append(first, second...), "web", a); v.kind != "" || v.by.file != second[0].path {
 		t.Errorf("got %+v", v)
 	}
-	missing, err := loadKnownFile(filepath.Join(t.TempDir(), "none"))
-	if err != nil {
+	missing := loadKnownFile(filepath.Join(t.TempDir(), "none"))
+	if err := missing.unreadable(); err != nil {
 		t.Fatal(err)
 	}
 	if v := judge([]*knownFile{missing, first[0]}, "web", a); v.kind != KeyChanged || v.by.file != first[0].path {
 		t.Errorf("got %+v", v)
 	}
-	if _, err := loadKnownFile(t.TempDir()); err == nil {
-		t.Error("a directory was read")
+	if err := loadKnownFile(t.TempDir()).unreadable(); err == nil || err.Error() != "is a directory" {
+		t.Errorf("a directory was read: %v", err)
 	}
 }
 
@@ -145,78 +140,17 @@ func TestKnownKinds(t *testing.T) {
 	a := newKey(t).PublicKey()
 	files := loadText(t, "web "+keyText(a)+"\n@cert-authority *.ca "+keyText(a)+"\n"+hashed("hid")+" "+keyText(a)+"\n@revoked rev "+keyText(a)+"\n")
 	for host, want := range map[string]string{"web": "ed25519", "x.ca": "ca", "hid": "ed25519", "rev": "", "other": ""} {
-		kinds, ca, guessed := knownKinds(files, host, false)
+		known := knownKinds(files, host, false)
 		got := ""
-		if kinds[ssh.KeyAlgoED25519] {
+		if known.kinds[ssh.KeyAlgoED25519] {
 			got = "ed25519"
 		}
-		if ca {
+		if known.ca {
 			got += "ca"
 		}
-		if got != want || guessed {
-			t.Errorf("%s: %q, guessed %v", host, got, guessed)
+		if got != want || known.guessed {
+			t.Errorf("%s: %q, guessed %v", host, got, known.guessed)
 		}
-	}
-}
-
-func TestAppendKnown(t *testing.T) {
-	a, b := newKey(t).PublicKey(), newKey(t).PublicKey()
-	path := filepath.Join(t.TempDir(), "new", "known_hosts")
-	add := func(name string, key ssh.PublicKey, hash bool) verdict {
-		t.Helper()
-		v, err := appendKnown(path, name, key, hash)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	add("web", a, false)
-	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", st.Mode(), err)
-	}
-	if st, err := os.Stat(filepath.Dir(path)); err != nil || st.Mode().Perm() != 0o700 {
-		t.Errorf("%v, %v", st.Mode(), err)
-	}
-	add("web", a, false) // is there: nothing is written
-	if v := add("web", b, false); v.kind != KeyChanged || v.by.line != 1 {
-		t.Errorf("another process was first: %+v", v)
-	}
-	writeFile(t, path, "web "+keyText(a)) // no line feed at the end
-	add("[db]:2222", b, true)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(string(text), "\n")
-	if len(lines) != 3 || lines[0] != "web "+keyText(a) || !strings.HasPrefix(lines[1], "|1|") || lines[2] != "" {
-		t.Errorf("file:\n%s", text)
-	}
-	if out, err := exec.Command(needs(t, "ssh-keygen"), "-F", "[db]:2222", "-f", path).CombinedOutput(); err != nil {
-		t.Errorf("ssh-keygen -F: %v\n%s", err, out)
-	}
-	if _, err := appendKnown(filepath.Join(path, "x"), "web", a, false); err == nil {
-		t.Error("no error where the file cannot be made")
-	}
-}
-
-func TestAppendFromManyAtOnce(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "known_hosts")
-	var wg sync.WaitGroup
-	for i := range 50 {
-		key := newKey(t).PublicKey()
-		wg.Go(func() {
-			if _, err := appendKnown(path, fmt.Sprintf("node%d", i/2), key, false); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	f, err := loadKnownFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(f.lines) != 25 {
-		t.Errorf("%d lines, want one a host: of two keys the first stays", len(f.lines))
 	}
 }
 
@@ -230,7 +164,7 @@ func FuzzKnownLine(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if (k.names == nil) == (k.salt == nil) {
+		if (k.names == nil) == (k.hashed == nil) {
 			t.Errorf("%q: neither or both of names and hash: %+v", line, k)
 		}
 		if parsed, err := ssh.ParsePublicKey([]byte(k.blob)); err != nil || parsed.Type() != k.kind {

@@ -133,7 +133,7 @@ func (r *resolver) resolve(ctx context.Context, t Target) (*settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer.settings(t, r.local, map[string]bool{"hostname": true, "identityagent": true, "userknownhostsfile": true})
+	return answer.settings(t, r.local, expandedBySSH)
 }
 
 // ask runs `ssh -G` for a target, or gives the answer of an earlier run. A cancelled run is not kept.
@@ -190,6 +190,9 @@ func lastLines(stderr string, err error) string {
 	}
 	return err.Error()
 }
+
+// expandedBySSH are the keywords whose values `ssh -G` prints expanded.
+var expandedBySSH = map[string]bool{"hostname": true, "identityagent": true, "userknownhostsfile": true, "controlpath": true}
 
 // parseSSHG reads the output of `ssh -G`: a keyword and its value a line, without quotes.
 func parseSSHG(out string) raw {

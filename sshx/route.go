@@ -3,6 +3,8 @@ package sshx
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -16,6 +18,9 @@ type route struct {
 	shown  string // as the user wrote it
 	s      *settings
 	jump   *route // nil for a direct connection or a ProxyCommand
+
+	hop     bool // it is a jump host of another
+	keyOnly bool // a dial ends with the host key: errSeen, or what is wrong with it
 }
 
 // id names the host of a route apart from how it is reached.
@@ -27,6 +32,15 @@ func (r *route) path() string {
 		return r.id()
 	}
 	return r.id() + " via " + r.jump.path()
+}
+
+// address names the sshd of a route, whoever the user.
+func (r *route) address() string {
+	addr := net.JoinHostPort(r.s.HostName, strconv.Itoa(r.s.Port))
+	if r.jump != nil {
+		addr += " via " + r.jump.path()
+	}
+	return addr
 }
 
 // plan resolves a host and its jump hosts. via, unless nil, are the jump hosts to use
@@ -63,6 +77,7 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
+	r.jump.hop = true
 	return r, nil
 }
 

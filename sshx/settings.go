@@ -29,8 +29,11 @@ type settings struct {
 
 	AddressFamily      string // "any", "inet" or "inet6"
 	BindAddress        string
+	BindInterface      string
 	ConnectTimeout     time.Duration // 0 where not configured
 	ConnectionAttempts int
+	TCPKeepAlive       bool
+	RekeyBytes         int64 // 0 for the library's default
 
 	IdentityFiles    []string // existing or not, in order
 	CertificateFiles []string
@@ -38,9 +41,18 @@ type settings struct {
 	IdentityAgent    string // socket; empty for SSH_AUTH_SOCK, "none" for no agent
 	BatchMode        bool
 	RequiredRSASize  int
+	PubkeyAuth       bool
+	PreferredAuth    string // as written, empty for ssh's order
+	PasswordPrompts  int
+	GSSAPI           bool
+	Hostbased        bool
+	PKCS11Provider   string // empty for none
 
-	ProxyJump    string // empty for none
-	ProxyCommand string // expanded, empty for none
+	ProxyJump      string // empty for none
+	ProxyCommand   string // expanded, empty for none
+	ProxyTemplate  string // ProxyCommand before its tokens are expanded
+	ProxyUseFdpass bool
+	ControlPath    string // expanded, empty for none
 
 	HostKeyAlias     string
 	UserKnownHosts   []string
@@ -48,6 +60,9 @@ type settings struct {
 	StrictHostKey    string // "yes", "ask", "accept-new", "no"
 	HashKnownHosts   bool
 	RevokedHostKeys  string
+
+	KnownHostsCommand   string // before its tokens are expanded, empty for none
+	NoHostAuthLocalhost bool
 
 	Ciphers, MACs, KexAlgorithms, HostKeyAlgorithms, PubkeyAlgorithms, CASignatureAlgorithms string // lists as written, may begin with + - ^
 
@@ -62,6 +77,14 @@ var defaultIdentities = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_
 func (r raw) first(keyword string) string {
 	if v := r[keyword]; len(v) > 0 && len(v[0]) > 0 {
 		return v[0][0]
+	}
+	return ""
+}
+
+// word is first, empty for "none".
+func (r raw) word(keyword string) string {
+	if v := r.first(keyword); !strings.EqualFold(v, "none") {
+		return v
 	}
 	return ""
 }
@@ -92,14 +115,6 @@ func (r raw) settings(t Target, l local, expanded map[string]bool) (*settings, e
 	if err := r.name(s, l, expanded); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"knownhostscommand", "bindinterface"} {
-		if v := r.first(name); v != "" && v != "none" {
-			return nil, fmt.Errorf("%s is not supported: unset it for this host", name)
-		}
-	}
-	if on, _ := parseFlag(r.first("proxyusefdpass")); on {
-		return nil, fmt.Errorf("proxyusefdpass is not supported: unset it for this host")
-	}
 	if err := r.scalars(s); err != nil {
 		return nil, err
 	}
@@ -107,7 +122,8 @@ func (r raw) settings(t Target, l local, expanded map[string]bool) (*settings, e
 	if err := r.paths(s, l, tok, expanded); err != nil {
 		return nil, err
 	}
-	if cmd := r.first("proxycommand"); s.ProxyJump == "" && cmd != "" && !strings.EqualFold(cmd, "none") {
+	if cmd := r.word("proxycommand"); s.ProxyJump == "" && cmd != "" {
+		s.ProxyTemplate = cmd
 		expandedCommand, err := expandTokens(cmd, tok)
 		if err != nil {
 			return nil, fmt.Errorf("proxycommand: %w", err)
@@ -164,7 +180,8 @@ func (r raw) name(s *settings, l local, expanded map[string]bool) error {
 // scalars types the flags, numbers and times. Their form was checked when a file was
 // read; `ssh -G` is checked here.
 func (r raw) scalars(s *settings) error {
-	s.AddressFamily, s.BindAddress = strings.ToLower(r.first("addressfamily")), r.first("bindaddress")
+	s.AddressFamily, s.BindAddress, s.BindInterface = strings.ToLower(r.first("addressfamily")), r.first("bindaddress"), r.first("bindinterface")
+	s.PreferredAuth, s.PKCS11Provider, s.KnownHostsCommand = r.first("preferredauthentications"), r.word("pkcs11provider"), r.word("knownhostscommand")
 	s.Ciphers, s.MACs, s.KexAlgorithms = r.first("ciphers"), r.first("macs"), r.first("kexalgorithms")
 	s.HostKeyAlgorithms, s.PubkeyAlgorithms = r.first("hostkeyalgorithms"), r.first("pubkeyacceptedalgorithms")
 	s.CASignatureAlgorithms = r.first("casignaturealgorithms")
@@ -185,11 +202,22 @@ func (r raw) scalars(s *settings) error {
 	asTime := func(dst *time.Duration) func(string) error {
 		return func(v string) (e error) { *dst, e = parseDuration(v); return }
 	}
-	s.StrictHostKey = "ask"
+	s.StrictHostKey, s.PasswordPrompts, s.PubkeyAuth, s.TCPKeepAlive = "ask", 3, true, true
 	set("stricthostkeychecking", func(v string) (e error) { s.StrictHostKey, e = parseStrictness(v); return })
 	set("identitiesonly", asFlag(&s.IdentitiesOnly))
 	set("batchmode", asFlag(&s.BatchMode))
 	set("hashknownhosts", asFlag(&s.HashKnownHosts))
+	set("nohostauthenticationforlocalhost", asFlag(&s.NoHostAuthLocalhost))
+	set("tcpkeepalive", asFlag(&s.TCPKeepAlive))
+	set("gssapiauthentication", asFlag(&s.GSSAPI))
+	set("hostbasedauthentication", asFlag(&s.Hostbased))
+	set("proxyusefdpass", asFlag(&s.ProxyUseFdpass))
+	set("pubkeyauthentication", func(v string) error {
+		on, err := parseFlag(v)
+		s.PubkeyAuth = on || err != nil // also "unbound" and "host-bound"
+		return nil
+	})
+	set("numberofpasswordprompts", asNumber(&s.PasswordPrompts))
 	set("requiredrsasize", asNumber(&s.RequiredRSASize))
 	set("connectionattempts", asNumber(&s.ConnectionAttempts))
 	set("connecttimeout", asTime(&s.ConnectTimeout))
@@ -246,6 +274,11 @@ func (r raw) paths(s *settings, l local, tok tokens, expanded map[string]bool) e
 	}
 	if v := r.first("revokedhostkeys"); v != "" && !strings.EqualFold(v, "none") {
 		if s.RevokedHostKeys, err = expand("revokedhostkeys", v); err != nil {
+			return err
+		}
+	}
+	if v := r.word("controlpath"); v != "" {
+		if s.ControlPath, err = expand("controlpath", v); err != nil {
 			return err
 		}
 	}

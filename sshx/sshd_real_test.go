@@ -110,41 +110,6 @@ func TestRealServerHangsUpAfterTooManyKeys(t *testing.T) {
 	}
 }
 
-func TestRealServerHostKeys(t *testing.T) {
-	s := startSSHD(t, "")
-	h := realHome(t, "", s)
-	name := "[127.0.0.1]:" + s.port
-	ed, ec, other := s.publicLine(t, "ed25519"), s.publicLine(t, "ecdsa"), keyText(newKey(t).PublicKey())
-	for _, tt := range []struct {
-		text string
-		want HostKeyKind
-	}{
-		{name + " " + ed, ""}, {name + " " + ec, ""}, {hashed(name) + " " + ec, ""}, {"127.0.0.1 " + ed, ""}, {"[127.0.0.*]:* " + ec, ""},
-		{"", KeyUnknown}, {"*,!127.0.0.1,!" + name + " " + ed, KeyUnknown}, {"*,!" + name + " " + ed, ""}, {name + " " + other, KeyChanged}, {hashed(name) + " " + other, KeyChanged},
-		{name + " " + ed + "\n@revoked * " + ed, KeyRevoked}, {"rubbish\n" + name + " " + other + "\n" + name + " " + ed, ""},
-		{"@cert-authority * " + other, KeyUnknown},
-	} {
-		writeFile(t, h.path("known_hosts"), tt.text+"\n")
-		c := h.client(Options{})
-		if tt.want == "" {
-			h.dial(c, s.addr).Close()
-		} else if e := hostKeyError(t, c, s.addr); e.Kind != tt.want {
-			t.Errorf("%q: %v", tt.text, e)
-		}
-		likeSSH(t, h, s, tt.text, tt.want == "")
-	}
-}
-
-// likeSSH has the ssh program decide on the same known_hosts file.
-func likeSSH(t *testing.T, h *home, s *sshd, text string, accepted bool) {
-	t.Helper()
-	cmd := exec.Command(needs(t, "ssh"), "-F", h.path("config"), "-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-p", s.port, "127.0.0.1", "true")
-	out, err := cmd.CombinedOutput()
-	if (err == nil) != accepted {
-		t.Errorf("ssh with %q: %v\n%s", text, err, out)
-	}
-}
-
 func TestRealJumpHosts(t *testing.T) {
 	first, second, node := startSSHD(t, ""), startSSHD(t, ""), startSSHD(t, "")
 	h := realHome(t, fmt.Sprintf("Host node\n HostName 127.0.0.1\n Port %s\n ProxyJump %s,%s\n", node.port, first.addr, second.addr), first, second, node)

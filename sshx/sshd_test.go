@@ -26,21 +26,28 @@ type sshd struct {
 // dir/authorized_keys. extra is added to its configuration.
 func startSSHD(t testing.TB, extra string) *sshd {
 	t.Helper()
+	dir := t.TempDir()
+	for _, kind := range []string{"ed25519", "ecdsa"} {
+		if out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", kind, "-N", "", "-f", filepath.Join(dir, kind)).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, out)
+		}
+	}
+	return serveSSHD(t, dir, fmt.Sprintf("%s\nHostKey %[2]s/ed25519\nHostKey %[2]s/ecdsa\n", extra, dir))
+}
+
+// serveSSHD starts one with the configuration extra, which names its host keys.
+func serveSSHD(t testing.TB, dir, extra string) *sshd {
+	t.Helper()
 	program := needs(t, "sshd")
 	if os.Getuid() == 0 {
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil { // sshd's privilege separation directory
 			t.Fatal(err)
 		}
 	}
-	s := &sshd{dir: t.TempDir()}
-	for _, kind := range []string{"ed25519", "ecdsa"} {
-		if out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", kind, "-N", "", "-f", filepath.Join(s.dir, kind)).CombinedOutput(); err != nil {
-			t.Fatalf("ssh-keygen: %v: %s", err, out)
-		}
-	}
-	config := filepath.Join(s.dir, "sshd_config")
+	s := &sshd{dir: dir}
+	config := filepath.Join(t.TempDir(), "sshd_config")
 	// SHLVL keeps bash from reading the .bashrc of whoever runs the test.
-	writeFile(t, config, fmt.Sprintf("%s\nHostKey %[2]s/ed25519\nHostKey %[2]s/ecdsa\nAuthorizedKeysFile %[2]s/authorized_keys\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel ERROR\nPidFile none\nSetEnv SHLVL=2\n", extra, s.dir))
+	writeFile(t, config, fmt.Sprintf("%s\nAuthorizedKeysFile %[2]s/authorized_keys\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nLogLevel ERROR\nPidFile none\nSetEnv SHLVL=2\n", extra, s.dir))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

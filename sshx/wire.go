@@ -23,6 +23,7 @@ type wire struct {
 	closing  sync.Once
 	closeErr error
 	detail   func() string // more about an end, such as what a ProxyCommand said; may be nil
+	died     func() error  // why a connection that a program carried has ended; may be nil
 
 	mu   sync.Mutex
 	head []byte

@@ -23,6 +23,7 @@ type pushOptions struct {
 	reconnect time.Duration
 	repoPath  string
 	branch    string
+	transport string
 	commit    string // a revision
 }
 
@@ -44,6 +45,7 @@ pushing the same commit again follows it.
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
+			transportFlag(&o.transport),
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 		),
 		Action: func(c *cli.Context) error {
@@ -77,7 +79,11 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := sshx.New(sshx.Options{ConfigFile: repo.setting(g.sshConfig, "sshConfig")})
+	options, err := repo.sshOptions(ctx, g, o.transport)
+	if err != nil {
+		return err
+	}
+	client, err := sshx.New(options)
 	if err != nil {
 		return err
 	}

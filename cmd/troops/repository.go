@@ -16,11 +16,11 @@ import (
 // repository is the deployment repository on the workstation, with its git configuration.
 type repository struct {
 	gitcli.Repo
-	config map[string]string // of section troops, keys in lower case without the section
+	config map[string]string // of section troops, see values
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
-	r := &repository{Repo: gitcli.Repo{Dir: dir}, config: make(map[string]string)}
+	r := &repository{Repo: gitcli.Repo{Dir: dir}}
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
 	}
@@ -30,17 +30,9 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 		}
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}
-	out, err := r.Run(ctx, nil, "config", "-z", "--get-regexp", `^troops\.`)
-	var ge *gitcli.Error
-	if err != nil && !(errors.As(err, &ge) && ge.ExitCode() == 1) { // 1: nothing matches
-		return nil, err
-	}
-	for _, kv := range strings.Split(string(out), "\x00") {
-		if key, value, ok := strings.Cut(kv, "\n"); ok {
-			r.config[strings.TrimPrefix(key, "troops.")] = value
-		}
-	}
-	return r, nil
+	var err error
+	r.config, err = r.values(ctx, `^troops\.`)
+	return r, err
 }
 
 // setting is a string option's value: the flag if it was given, else git config troops.KEY.
@@ -48,12 +40,12 @@ func (r *repository) setting(flag, key string) string {
 	if flag != "" {
 		return flag
 	}
-	return r.config[strings.ToLower(key)]
+	return r.config["troops."+strings.ToLower(key)]
 }
 
 // number is a whole number of at least 1 from git config troops.KEY, or 0 where it is not set.
 func (r *repository) number(key string) (int, error) {
-	v, ok := r.config[strings.ToLower(key)]
+	v, ok := r.config["troops."+strings.ToLower(key)]
 	if !ok {
 		return 0, nil
 	}

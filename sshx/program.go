@@ -1,0 +1,248 @@
+package sshx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Program is an ssh program that the user has git use: GIT_SSH_COMMAND, core.sshCommand or GIT_SSH.
+type Program struct {
+	Command string // a command line where Shell, else the path or name of a program
+	Shell   bool   // whether Command is for sh
+	Variant string // as ssh.variant in git-config(1); empty where that is not set
+	Source  string // where it is set, for messages, such as "GIT_SSH_COMMAND"
+}
+
+// The variants of programs by how they take their options (ssh.variant in git-config(1)).
+const (
+	variantSSH    = "ssh"
+	variantSimple = "simple"
+	variantPlink  = "plink"
+	variantPutty  = "putty"
+	variantTPlink = "tortoiseplink"
+	variantAuto   = "auto"
+)
+
+// The exit statuses of a shell that could not run a command.
+const (
+	notExecutable = 126
+	notFound      = 127
+)
+
+// program is how an ssh program is run.
+type program struct {
+	Program
+	args   []string // before all others: -F FILE
+	system bool     // it is the ssh of this machine: the configuration read here is its own
+
+	mu      sync.Mutex
+	variant string // once it is known
+	forks   *bool  // whether it knows ForkAfterAuthentication, once that is known
+}
+
+// command prepares the program with args, which are never part of a shell's text.
+func (p *program) command(args ...string) *exec.Cmd {
+	if p.Shell {
+		return exec.Command("/bin/sh", append([]string{"-c", p.Command + ` "$@"`, p.Command}, args...)...)
+	}
+	return exec.Command(p.Command, args...)
+}
+
+// ask runs the program for an answer about itself.
+func (p *program) ask(ctx context.Context, args ...string) (said string, status int, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, sshGTimeout, &TimeoutError{What: "it did not answer", After: sshGTimeout.String()})
+	defer cancel()
+	c, err := startChild(p.command(args...), nil)
+	if err != nil {
+		return "", -1, programMissing(err)
+	}
+	defer c.stop()
+	select {
+	case <-c.exited:
+	case <-ctx.Done():
+		return "", -1, context.Cause(ctx)
+	}
+	return c.said(), c.status(), nil
+}
+
+// kind finds out how the program takes its options, as git does: by what the user says, by its
+// name, or by whether it takes `-G host`.
+func (p *program) kind(ctx context.Context, host string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.variant == "" {
+		v := declaredVariant(p.Program)
+		if v == variantAuto {
+			said, status, err := p.ask(ctx, append(p.args[:len(p.args):len(p.args)], "-G", host)...)
+			switch {
+			case err != nil:
+				return "", err
+			case p.Shell && (status == notFound || status == notExecutable):
+				return "", errors.New(printable(said))
+			case status == 0:
+				v = variantSSH
+			default:
+				v = variantSimple
+			}
+		}
+		p.variant = v
+	}
+	return p.variant, nil
+}
+
+// declaredVariant is the variant by the user's word or by the program's name, or variantAuto.
+func declaredVariant(p Program) string {
+	switch v := p.Variant; v {
+	case variantAuto, variantSimple, variantPlink, variantPutty, variantTPlink:
+		return v
+	case "":
+	default:
+		return variantSSH
+	}
+	name := p.Command
+	if p.Shell {
+		first, _, err := oneArg(strings.TrimLeft(name, " \t\n"))
+		if err != nil {
+			return variantAuto
+		}
+		name = first
+	}
+	switch name = strings.TrimSuffix(strings.ToLower(filepath.Base(name)), ".exe"); name {
+	case variantSSH, variantPlink, variantTPlink:
+		return name
+	}
+	return variantAuto
+}
+
+// knowsFork reports whether the program can be told not to go into the background, which it
+// must know, or refuses.
+func (p *program) knowsFork(ctx context.Context) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.forks == nil {
+		said, _, err := p.ask(ctx, "-V")
+		if err != nil {
+			return true // the start will tell
+		}
+		knows := !olderThan(said, 8, 7)
+		p.forks = &knows
+	}
+	return *p.forks
+}
+
+var opensshVersion = regexp.MustCompile(`OpenSSH_(\d{1,4})\.(\d{1,4})`)
+
+// olderThan reports whether `ssh -V` has said an older version than that. Unknown ones are new.
+func olderThan(said string, major, minor int) bool {
+	m := opensshVersion.FindStringSubmatch(said)
+	if m == nil {
+		return false
+	}
+	x, _ := strconv.Atoi(m[1]) // digits, by the pattern
+	y, _ := strconv.Atoi(m[2])
+	return x < major || x == major && y < minor
+}
+
+// commandArgs are the arguments for one command on a host, by variant. git appends them the
+// same way.
+func (p *program) commandArgs(variant string, t Target, cmd string) ([]string, error) {
+	var args []string
+	port := strconv.Itoa(t.Port)
+	switch {
+	case variant == variantTPlink:
+		args = append(args, "-batch")
+		fallthrough
+	case variant == variantPlink, variant == variantPutty:
+		if t.Port != 0 {
+			args = append(args, "-P", port)
+		}
+	case t.Port != 0:
+		return nil, fmt.Errorf("a program of variant %q takes no port: configure the port there, say what it is in git config ssh.variant, or leave it with --transport native", variant)
+	}
+	host := t.Name
+	if t.User != "" {
+		host = t.User + "@" + host
+	}
+	return append(args, host, cmd), nil
+}
+
+// seconds is a limit as an option of ssh: whole, and at least one.
+func seconds(d time.Duration) string { return strconv.Itoa(int(max(1, (d+time.Second-1)/time.Second))) }
+
+// forcedOptions go before whatever the user's configuration says: no forwarding of any kind,
+// nothing run here or there, nothing in the background, and errors in words.
+var forcedOptions = []string{
+	"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no", "PermitLocalCommand=no",
+	"RemoteCommand=none", "RequestTTY=no", "ControlPersist=no", "LogLevel=INFO",
+}
+
+// masterArgs are the arguments that have OpenSSH connect to a host and wait at a control socket.
+func (p *program) masterArgs(r *route, socket string, o masterOptions) []string {
+	args := append(p.args[:len(p.args):len(p.args)], "-M", "-N", "-T", "-a", "-x", "-n", "-S", socket)
+	options := forcedOptions[:len(forcedOptions):len(forcedOptions)]
+	if o.batch {
+		options = append(options, "BatchMode=yes")
+	}
+	if o.fork {
+		options = append(options, "ForkAfterAuthentication=no")
+	}
+	options = append(options, "ConnectTimeout="+seconds(o.connect),
+		"ServerAliveInterval="+seconds(o.interval), "ServerAliveCountMax="+strconv.Itoa(o.count))
+	for _, option := range options {
+		args = append(args, "-o", option)
+	}
+	if p.system && r.jump != nil {
+		args = append(args, "-J", r.jump.chain())
+	}
+	if r.target.User != "" {
+		args = append(args, "-l", r.target.User)
+	}
+	if r.target.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(r.target.Port))
+	}
+	return append(args, "--", r.target.Name)
+}
+
+// masterOptions are what differs from one master to another.
+type masterOptions struct {
+	batch    bool // nobody may be asked
+	fork     bool // it knows ForkAfterAuthentication
+	connect  time.Duration
+	interval time.Duration
+	count    int
+}
+
+// sshArgs is a target as words of a shell, for a person to give to ssh.
+func (t Target) sshArgs() string {
+	host := t.Name
+	if t.User != "" {
+		host = t.User + "@" + host
+	}
+	if t.Port != 0 {
+		return "-p " + strconv.Itoa(t.Port) + " " + shellWord(host)
+	}
+	return shellWord(host)
+}
+
+// chain is a route as `ssh -J` takes it.
+func (r *route) chain() string {
+	if r.jump == nil {
+		return r.shown
+	}
+	return r.jump.chain() + "," + r.shown
+}
+
+// canAsk reports whether ssh finds a way to ask a person without a terminal.
+func canAsk(env func(string) string) bool {
+	display := env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != ""
+	require := env("SSH_ASKPASS_REQUIRE")
+	return env("SSH_ASKPASS") != "" && require != "never" && (display || require == "force" || require == "prefer")
+}
