@@ -13,6 +13,7 @@ import (
 	"troops/nodeside/wire"
 	"troops/push/gitwire"
 	"troops/push/packs"
+	"troops/sshx"
 )
 
 // node is the push to one node.
@@ -21,6 +22,7 @@ type node struct {
 	store   *packs.Store
 	target  Target
 	conn    Conn
+	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
 	result  *wire.Result
 }
@@ -52,7 +54,7 @@ func (n *node) deploy(ctx context.Context) Outcome {
 		if ctx.Err() != nil {
 			return NotStarted{Why: "interrupted"}
 		}
-		return Failed{Phase: PhasePush, Err: err}
+		return Failed{Phase: PhasePush, Err: n.by(err)}
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
@@ -75,7 +77,8 @@ func (n *node) dial(ctx, dialling context.Context) error {
 	}
 	n.conn = conn
 	if c, ok := conn.(interface{ Transport() string }); ok {
-		n.rollout.Sink.Emit(Connected{Node: n.target.Host, Transport: c.Transport()})
+		n.way = c.Transport()
+		n.rollout.Sink.Emit(Connected{Node: n.target.Host, Transport: n.way})
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	n.hangUp = func() {
@@ -83,6 +86,15 @@ func (n *node) dial(ctx, dialling context.Context) error {
 		conn.Close()
 	}
 	return nil
+}
+
+// by adds to an error the program that the node is reached by, which may be at fault.
+func (n *node) by(err error) error {
+	var named *sshx.ProgramError
+	if n.way == "" || n.way == string(sshx.TransportNative) || errors.As(err, &named) {
+		return err
+	}
+	return fmt.Errorf("%w (reached by %s)", err, n.way)
 }
 
 // deployedBranch finds in an advertisement the branch that the repository deploys, whether it

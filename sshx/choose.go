@@ -40,7 +40,7 @@ func ParseTransport(s string) (Transport, error) {
 }
 
 // nativeTransport describes a connection of our own.
-const nativeTransport = "native"
+const nativeTransport = string(TransportNative)
 
 // otherTransports are those that are not our own, for all hosts of a Client.
 type otherTransports struct {

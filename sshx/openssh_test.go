@@ -233,7 +233,7 @@ func mastersOf(t *testing.T, c *Client) (pids []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no processes: %v", err)
+		t.Skipf("there is no /proc here: %v", err)
 	}
 	for _, f := range files {
 		if line, err := os.ReadFile(f); err == nil && bytes.Contains(line, []byte("\x00-S\x00"+c.other.sockets.path+"/")) {
