@@ -130,11 +130,23 @@ func TestProgramsOfGit(t *testing.T) {
 	}
 }
 
+// gitClient is a Client with a program of git's, and without a configuration file of its own,
+// which not every program takes.
+func gitClient(t testing.TB, h *home, p Program) *Client {
+	t.Helper()
+	c, err := New(Options{Program: &p, Home: h.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 func TestSimpleProgramThatFails(t *testing.T) {
 	h, _ := realHost(t, "", "")
 	connect := func(text, host string) (*Conn, error) {
 		t.Helper()
-		return h.client(Options{Program: &Program{Command: wrapper(t, text), Variant: "simple", Source: "GIT_SSH"}}).Dial(t.Context(), host)
+		return gitClient(t, h, Program{Command: wrapper(t, text), Variant: "simple", Source: "GIT_SSH"}).Dial(t.Context(), host)
 	}
 	conn, err := connect("echo 'u@node: Permission denied (publickey).' >&2; exit 255", "node")
 	if err != nil {
@@ -153,7 +165,11 @@ func TestSimpleProgramThatFails(t *testing.T) {
 	if _, err := connect("", "node:2222"); err == nil || !strings.Contains(err.Error(), "takes no port") {
 		t.Errorf("port: %v", err)
 	}
-	c := h.client(Options{Program: &Program{Command: "/no/such program", Source: "GIT_SSH"}})
+	c := h.client(Options{Program: &Program{Command: "ssh", Variant: "simple", Source: "GIT_SSH"}})
+	if e := dialError(t, c, "node", StageConfig); !strings.Contains(e.Error(), "takes no ssh configuration file") {
+		t.Errorf("-F: %v", e)
+	}
+	c = h.client(Options{Program: &Program{Command: "/no/such program", Source: "GIT_SSH"}})
 	if e := dialError(t, c, "node", StageConfig); !strings.Contains(e.Error(), "no such file") {
 		t.Errorf("missing: %v", e)
 	}
@@ -165,7 +181,7 @@ func TestSimpleProgramThatFails(t *testing.T) {
 
 func TestSimpleProgramIsCancelled(t *testing.T) {
 	h, _ := realHost(t, "", "")
-	c := h.client(Options{Program: &Program{Command: wrapper(t, "trap '' TERM; echo begun; cat >/dev/null; while :; do sleep 1; done"), Variant: "simple", Source: "GIT_SSH"}})
+	c := gitClient(t, h, Program{Command: wrapper(t, "trap '' TERM; echo begun; cat >/dev/null; while :; do sleep 1; done"), Variant: "simple", Source: "GIT_SSH"})
 	conn := h.dial(c, "node")
 	ctx, cancel := context.WithCancel(t.Context())
 	p, err := conn.Exec(ctx, "x")
@@ -198,7 +214,7 @@ func TestVariants(t *testing.T) {
 		{Program{Command: "ssh"}, "ssh"}, {Program{Command: "/opt/x/ssh"}, "ssh"}, {Program{Command: "SSH.EXE"}, "ssh"}, {Program{Command: "/x/plink"}, "plink"},
 		{Program{Command: "tortoiseplink.exe"}, "tortoiseplink"}, {Program{Command: "corp-ssh"}, "auto"}, {Program{Command: "ssh -i x"}, "auto"},
 		{Program{Command: " '/a b/ssh' -i x", Shell: true}, "ssh"}, {Program{Command: "X=1 ssh", Shell: true}, "auto"}, {Program{Command: "'ssh", Shell: true}, "auto"},
-		{Program{Command: "ssh", Variant: "auto"}, "auto"}, {Program{Command: "x", Variant: "putty"}, "putty"}, {Program{Command: "x", Variant: "ssh"}, "ssh"}, {Program{Command: "x", Variant: "odd"}, "ssh"},
+		{Program{Command: "ssh", Variant: "auto"}, "ssh"}, {Program{Command: "x", Variant: "auto"}, "auto"}, {Program{Command: "x", Variant: "putty"}, "putty"}, {Program{Command: "x", Variant: "ssh"}, "ssh"}, {Program{Command: "x", Variant: "odd"}, "ssh"},
 	} {
 		if got := declaredVariant(tt.p); got != tt.want {
 			t.Errorf("%+v: %s, want %s", tt.p, got, tt.want)

@@ -399,36 +399,6 @@ func TestMastersLeaveNothing(t *testing.T) {
 	}
 }
 
-func TestNothingIsForwardedWhateverTheConfigurationSays(t *testing.T) {
-	dir := shortDir(t)
-	port := func() string { _, p, _ := net.SplitHostPort(freeAddr(t)); return p }
-	local, dynamic, remote, mark := port(), port(), port(), filepath.Join(dir, "mark")
-	agent := realAgent(t)
-	hostile := fmt.Sprintf("ForwardAgent yes\nForwardX11 yes\nForwardX11Trusted yes\nLocalForward %s 127.0.0.1:1\nDynamicForward %s\nRemoteForward %s 127.0.0.1:1\n"+
-		"PermitLocalCommand yes\nLocalCommand touch %s\nRemoteCommand touch %s\nRequestTTY force\nControlMaster auto\nControlPersist yes\nControlPath %s/own\nExitOnForwardFailure yes\n"+
-		"ForkAfterAuthentication yes\nStdinNull yes\nSessionType default\nLogLevel QUIET\nIdentityAgent none\n", local, dynamic, remote, mark, mark, dir)
-	h, _ := realHost(t, hostile, "")
-	t.Setenv("SSH_AUTH_SOCK", agent)
-	t.Setenv("DISPLAY", ":0")
-	conn := h.dial(h.client(Options{Transport: TransportOpenSSH}), "node")
-	out, _, err := output(t.Context(), conn, "echo agent=$SSH_AUTH_SOCK display=$DISPLAY; tty", "")
-	if err != nil && out == "" || !strings.HasPrefix(out, "agent= display=\nnot a tty") {
-		t.Errorf("%q, %v", out, err)
-	}
-	for what, p := range map[string]string{"local": local, "dynamic": dynamic, "remote": remote} {
-		if c, err := net.Dial("tcp", "127.0.0.1:"+p); err == nil {
-			c.Close()
-			t.Errorf("a %s forwarding listens", what)
-		}
-	}
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("a command was run")
-	}
-	if _, err := os.Lstat(dir + "/own"); err == nil {
-		t.Error("a master at the user's ControlPath")
-	}
-}
-
 func TestProgramFailuresAreTyped(t *testing.T) {
 	h, s := realHost(t, "LogLevel QUIET\n", "") // it says why all the same
 	known := string(readFile(t, h.path("known_hosts")))

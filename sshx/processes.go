@@ -187,8 +187,7 @@ func (s *processSession) SendRequest(kind string, _ bool, payload []byte) (bool,
 		return false, ErrClosed
 	}
 	s.leave = sync.OnceFunc(leave)
-	cmd := s.ps.p.command(append(s.ps.p.args[:len(s.ps.p.args):len(s.ps.p.args)], args...)...)
-	if err := s.run(cmd); err != nil {
+	if err := s.run(s.ps.p.command(args...)); err != nil {
 		s.leave()
 		s.ps.fail(s.ps.p.failed(err))
 		return false, err

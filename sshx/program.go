@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -101,9 +102,9 @@ func (p *program) kind(ctx context.Context, host string) (string, error) {
 // declaredVariant is the variant by the user's word or by the program's name, or variantAuto.
 func declaredVariant(p Program) string {
 	switch v := p.Variant; v {
-	case variantAuto, variantSimple, variantPlink, variantPutty, variantTPlink:
+	case variantSimple, variantPlink, variantPutty, variantTPlink:
 		return v
-	case "":
+	case "", variantAuto:
 	default:
 		return variantSSH
 	}
@@ -165,13 +166,20 @@ func (p *program) commandArgs(variant string, t Target, cmd string) ([]string, e
 			args = append(args, "-P", port)
 		}
 	case t.Port != 0:
-		return nil, fmt.Errorf("a program of variant %q takes no port: configure the port there, say what it is in git config ssh.variant, or leave it with --transport native", variant)
+		return nil, cannotTake(variant, "port")
+	}
+	if len(p.args) > 0 {
+		return nil, cannotTake(variant, "ssh configuration file")
 	}
 	host := t.Name
 	if t.User != "" {
 		host = t.User + "@" + host
 	}
 	return append(args, host, cmd), nil
+}
+
+func cannotTake(variant, what string) error {
+	return fmt.Errorf("a program of variant %q takes no %s: set that up there, say what it is in git config ssh.variant, or leave it with --transport native", variant, what)
 }
 
 // seconds is a limit as an option of ssh: whole, and at least one.
@@ -187,6 +195,51 @@ var forcedOptions = []string{
 // masterArgs are the arguments that have OpenSSH connect to a host and wait at a control socket.
 func (p *program) masterArgs(r *route, socket string, o masterOptions) []string {
 	args := append(p.args[:len(p.args):len(p.args)], "-M", "-N", "-T", "-a", "-x", "-n", "-S", socket)
+	args = append(args, o.args()...)
+	if p.system && r.jump != nil {
+		args = append(args, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
+	}
+	return append(args, r.target.args()...)
+}
+
+// jumpCommand is a ProxyCommand that goes through a jump host. It is what ssh itself makes of
+// ProxyJump, but that the hop, too, does nothing but reach the next one: ssh would run the
+// LocalCommand of each, and go into the background where its configuration says so.
+func (p *program) jumpCommand(r *route, o masterOptions) string {
+	words := append([]string{p.Command}, p.args...)
+	words = append(words, "-T", "-a", "-x", "-o", "ControlMaster=no")
+	words = append(words, o.args()...)
+	if r.jump != nil {
+		words = append(words, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
+	}
+	words = append(words, r.target.args()...)
+	// Its host and port are for ssh to fill in: they are the next one's, by its own configuration.
+	words = slices.Insert(words, 1, "-W", "[%h]:%p")
+	for i, w := range words {
+		if i != 2 {
+			w = strings.ReplaceAll(w, "%", "%%")
+		}
+		words[i] = escapeWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// escapeWord is s as one word of any user's shell. ssh splits a ProxyCommand by rules of its
+// own before, which know of backslashes but not of quotes in quotes.
+func escapeWord(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		plain := c >= 0x80 || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_./:@%+=,", c) >= 0
+		if !plain {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// args are the options of a connection to a host.
+func (o masterOptions) args() (args []string) {
 	options := forcedOptions[:len(forcedOptions):len(forcedOptions)]
 	if o.batch {
 		options = append(options, "BatchMode=yes")
@@ -199,16 +252,18 @@ func (p *program) masterArgs(r *route, socket string, o masterOptions) []string 
 	for _, option := range options {
 		args = append(args, "-o", option)
 	}
-	if p.system && r.jump != nil {
-		args = append(args, "-J", r.jump.chain())
+	return args
+}
+
+// args are the last arguments of ssh: whom to reach.
+func (t Target) args() (args []string) {
+	if t.User != "" {
+		args = append(args, "-l", t.User)
 	}
-	if r.target.User != "" {
-		args = append(args, "-l", r.target.User)
+	if t.Port != 0 {
+		args = append(args, "-p", strconv.Itoa(t.Port))
 	}
-	if r.target.Port != 0 {
-		args = append(args, "-p", strconv.Itoa(r.target.Port))
-	}
-	return append(args, "--", r.target.Name)
+	return append(args, "--", t.Name)
 }
 
 // masterOptions are what differs from one master to another.
@@ -230,14 +285,6 @@ func (t Target) sshArgs() string {
 		return "-p " + strconv.Itoa(t.Port) + " " + shellWord(host)
 	}
 	return shellWord(host)
-}
-
-// chain is a route as `ssh -J` takes it.
-func (r *route) chain() string {
-	if r.jump == nil {
-		return r.shown
-	}
-	return r.jump.chain() + "," + r.shown
 }
 
 // canAsk reports whether ssh finds a way to ask a person without a terminal.
