@@ -3,184 +3,180 @@
 package integration
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"regexp"
 	"syscall"
 	"testing"
-
-	"github.com/fsnotify/fsnotify"
-	"golang.org/x/sys/unix"
 
 	"troops/integration/testnode"
 )
 
-// TestTransports pushes to a real node by each transport, with the real ssh program.
+// TestTransports deploys to a real node by each way to reach it: lines are shown while the run
+// goes on, none is lost, its exit code arrives, and nothing is left behind, neither at its end
+// nor when the user has left it.
 func TestTransports(t *testing.T) {
 	s := newStation(t)
 	n := s.nodes(testnode.Options{Names: []string{"way.example.com"}})[0]
 	makeGates(t, n)
-	commit := func(t *testing.T, more string) {
-		s.t = t
-		s.commit(map[string]string{"deploy.py": hosts([]*testnode.Node{n}, "print('begun', flush=True)\n"+more+"print('done')\n")})
-	}
-	push := func(env []string, args ...string) *process {
-		args = append(append(env, troopsBinary(s.t)), args...)
-		return s.start("env", args...)
-	}
-	withConfig := []string{"-F", s.SSHConfig, "-v", "push"}
-	simple := filepath.Join(s.Dir, "corp-ssh")
-	script := fmt.Sprintf("#!/bin/sh\ncase $1 in -*) exit 64;; esac\nexec /usr/bin/ssh -F '%s' -o BatchMode=yes \"$@\"\n", s.SSHConfig)
-	if err := os.WriteFile(simple, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	command := "/usr/bin/ssh -F " + s.SSHConfig
-	for _, tt := range []struct {
-		name string
-		env  []string
-		args []string
-		want string
-	}{
-		{"native", nil, withConfig, "native"},
-		{"openssh", nil, append(withConfig, "--transport", "openssh"), "ssh, for the transport openssh"},
-		{"variable", []string{"TROOPS_TRANSPORT=openssh"}, withConfig, "ssh, for the transport openssh"},
-		{"GIT_SSH_COMMAND", []string{"GIT_SSH_COMMAND=" + command}, []string{"-v", "push"}, "the program of GIT_SSH_COMMAND"},
-		{"GIT_SSH", []string{"GIT_SSH=" + simple}, []string{"-v", "push"}, "the program of GIT_SSH, a process for each command"},
-		{"native all the same", []string{"GIT_SSH_COMMAND=false"}, append(withConfig, "--transport", "native"), "native"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			commit(t, "")
-			push(tt.env, tt.args...).exits(0).shows(`^way\.example\.com \* connected: `+tt.want+`$`, `^way\.example\.com \| done$`)
+	dir := tmpDir(t)
+	config := withConfig(s, "ControlPath "+dir+"/cm\n")
+	ways := append(waysWith(s, withConfig(s, "")), way{name: "ControlMaster", args: []string{"-F", config}, want: "the ControlMaster at " + dir + "/cm"})
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			s.t = t
+			if w.name == "ControlMaster" {
+				userMaster(t, config, dir, n.Name)
+			}
+			failsAfterMuch(t, s, n, w)
+			isLeft(t, s, n, w)
+			if w.name != "ControlMaster" {
+				nothingRuns(t, n)
+			}
 		})
 	}
-	t.Run("core.sshCommand", func(t *testing.T) {
-		commit(t, "")
-		s.must(s.repo, "git", "config", "core.sshCommand", command)
-		push(nil, "-v", "push").exits(0).shows(`^way\.example\.com \* connected: the program of core\.sshCommand$`)
-		s.must(s.repo, "git", "config", "core.sshCommand", "false")
-		push(nil, "push").exits(1).shows(`the program of core\.sshCommand`)
-		s.must(s.repo, "git", "config", "--unset", "core.sshCommand")
-		push(nil, "push", "--transport", "rsh").exits(2)
-	})
-	t.Run("a master dies during the run", func(t *testing.T) {
-		commit(t, gate)
-		p := push([]string{"TMPDIR=" + s.Dir}, append(withConfig, "--transport", "openssh")...)
-		p.sees("| begun")
-		masters := processesWith(t, "-S\x00"+s.Dir+"/troops-")
+}
+
+// failsAfterMuch pushes what says much, which is shown live and whole, and then fails.
+func failsAfterMuch(t *testing.T, s *station, n *testnode.Node, w way) {
+	t.Helper()
+	const lines = 20_000
+	s.commit(map[string]string{"deploy.py": hosts([]*testnode.Node{n}, fmt.Sprintf(
+		"import sys\nprint('begun', flush=True)\n%sfor i in range(%d): print('line', i, 'x' * 80)\nsys.exit(7)\n", gate, lines))})
+	tmp := tmpDir(t)
+	p := w.push(s, tmp)
+	p.sees(" | begun\n") // the run waits
+	open(t, n)
+	p.exits(1).shows(`^`+n.Name+` \* connected: `+w.want+`$`, ` \* failed in deploy: exit code 7`)
+	shown := regexp.MustCompile(`(?m)^\S+ \| line (\d+) x{80}$`).FindAllStringSubmatch(p.stdout.String(), -1)
+	if len(shown) < lines {
+		t.Fatalf("%d of %d lines are shown", len(shown), lines)
+	}
+	for i, m := range shown[:lines] { // after that the summary has the last ones again
+		if m[1] != fmt.Sprint(i) {
+			t.Fatalf("line %s instead of %d", m[1], i)
+		}
+	}
+	nothingLeft(t, tmp)
+}
+
+// isLeft pushes what does not end, and leaves it; the run goes on.
+func isLeft(t *testing.T, s *station, n *testnode.Node, w way) {
+	t.Helper()
+	head := s.commit(map[string]string{"deploy.py": hosts([]*testnode.Node{n}, "print('begun', flush=True)\n"+gate)})
+	tmp := tmpDir(t)
+	p := w.push(s, tmp)
+	p.sees(" | begun\n")
+	p.leaves()
+	nothingLeft(t, tmp)
+	open(t, n)
+	idle(t, n)
+	if got := s.deployed(n); got != head {
+		t.Errorf("the branch is at %s, want %s", got, head)
+	}
+	tmp = tmpDir(t)
+	w.push(s, tmp).exits(0).shows(`^` + n.Name + ` \* current`)
+	nothingLeft(t, tmp)
+}
+
+// TestTransportIsForced has the option, the variable and git's configuration force a
+// transport, in this order.
+func TestTransportIsForced(t *testing.T) {
+	s := newStation(t)
+	n := s.nodes(testnode.Options{Names: []string{"way.example.com"}})[0]
+	s.commit(map[string]string{"deploy.py": hosts([]*testnode.Node{n}, "")})
+	push := func(code int, env string, more ...string) *process {
+		return s.start("env", append([]string{env, troopsBinary(t), "-F", s.SSHConfig, "-v", "push"}, more...)...).exits(code)
+	}
+	by := `^way\.example\.com \* connected: `
+	openssh, native := by+`ssh, for the transport openssh$`, by+`native$`
+	push(0, "TROOPS_TRANSPORT=").shows(native)
+	push(0, "TROOPS_TRANSPORT=openssh").shows(openssh)
+	s.must(s.repo, "git", "config", "troops.transport", "openssh")
+	push(0, "TROOPS_TRANSPORT=").shows(openssh)
+	push(0, "TROOPS_TRANSPORT=native").shows(native)
+	push(0, "TROOPS_TRANSPORT=openssh", "--transport", "auto").shows(native)
+	s.must(s.repo, "git", "config", "troops.transport", "rsh")
+	push(2, "TROOPS_TRANSPORT=")
+	push(0, "TROOPS_TRANSPORT=", "--transport", "native").shows(native)
+	push(2, "TROOPS_TRANSPORT=", "--transport", "rsh")
+
+	// Native is that whatever git is told; a program that fails is named.
+	push(0, "GIT_SSH_COMMAND=false", "--transport", "native").shows(native)
+	s.must(s.repo, "git", "config", "--unset", "troops.transport")
+	s.start("env", "GIT_SSH_COMMAND=false", troopsBinary(t), "push").exits(1).shows(`\* failed in push: .*\(reached by the program of GIT_SSH_COMMAND, a process for each command\)`)
+	push(1, "GIT_SSH_COMMAND=/no/such/program").shows(`\* unreachable: .*running the program of GIT_SSH_COMMAND: .*not found`)
+
+	// What kind of program it is goes by what git is told.
+	s.must(s.repo, "git", "config", "ssh.variant", "simple")
+	command := "GIT_SSH_COMMAND=/usr/bin/ssh -oBatchMode=yes -F " + s.SSHConfig
+	simple := by + `the program of GIT_SSH_COMMAND, a process for each command$`
+	s.start("env", command, troopsBinary(t), "-v", "push").exits(0).shows(simple)
+	s.start("env", command, "GIT_SSH_VARIANT=ssh", troopsBinary(t), "-v", "push").exits(0).shows(by + `the program of GIT_SSH_COMMAND$`)
+	push(1, command).shows(`a program of variant "simple" takes no ssh configuration file`)
+}
+
+// TestTransportsThatDie has what carries a connection end in the middle of a run.
+func TestTransportsThatDie(t *testing.T) {
+	s := newStation(t)
+	n := s.nodes(testnode.Options{Names: []string{"way.example.com"}})[0]
+	makeGates(t, n)
+	openssh := waysWith(s, withConfig(s, ""))[1]
+	begin := func(t *testing.T, w way, tmp string) *process {
+		s.t = t
+		s.commit(map[string]string{"deploy.py": hosts([]*testnode.Node{n}, "print('begun', flush=True)\n"+gate)})
+		p := w.push(s, tmp)
+		p.sees(" | begun\n")
+		return p
+	}
+	masterOf := func(t *testing.T, tmp string) int {
+		masters := processesWith(t, "cmdline", "\x00-S\x00"+tmp+"/troops-")
 		if len(masters) != 1 {
 			t.Fatalf("masters: %v", masters)
 		}
-		if err := syscall.Kill(masters[0], syscall.SIGKILL); err != nil {
+		return masters[0]
+	}
+	t.Run("a master", func(t *testing.T) {
+		tmp := tmpDir(t)
+		p := begin(t, openssh, tmp)
+		if err := syscall.Kill(masterOf(t, tmp), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		p.sees("found again")
 		open(t, n)
-		p.exits(0).shows(`^way\.example\.com \* lost contact `, `^way\.example\.com \| done$`)
+		p.exits(0).shows(`^way\.example\.com \* lost contact `, `^way\.example\.com \* deployed`)
+		nothingLeft(t, tmp)
 	})
-	t.Run("the user's master dies during the run", func(t *testing.T) {
-		commit(t, gate)
-		config, master := userMaster(t, s, n)
-		p := push(nil, "-F", config, "-v", "push")
-		p.sees("| begun")
+	t.Run("the user's master", func(t *testing.T) {
+		dir, tmp := tmpDir(t), tmpDir(t)
+		config := withConfig(s, "ControlPath "+dir+"/cm\n")
+		master := userMaster(t, config, dir, n.Name)
+		p := begin(t, way{args: []string{"-F", config}}, tmp)
 		master.Process.Kill()
 		p.sees("found again")
 		open(t, n)
-		p.exits(0).shows(`^way\.example\.com \* connected: the ControlMaster at `, `^way\.example\.com \* connected: native$`, `^way\.example\.com \| done$`)
+		p.exits(0).shows(`^way\.example\.com \* connected: the ControlMaster at `, `^way\.example\.com \* connected: native$`, `^way\.example\.com \* deployed`)
+		nothingLeft(t, tmp)
 	})
-	t.Run("troops is killed", func(t *testing.T) {
-		commit(t, gate)
-		p := push([]string{"TMPDIR=" + s.Dir}, append(withConfig, "--transport", "openssh")...)
-		p.sees("| begun")
-		masters := processesWith(t, "-S\x00"+s.Dir+"/troops-")
-		if len(masters) != 1 {
-			t.Fatalf("masters: %v", masters)
-		}
+	t.Run("troops", func(t *testing.T) {
+		tmp := tmpDir(t)
+		p := begin(t, openssh, tmp)
+		master := masterOf(t, tmp)
 		p.kill()
 		p.wait()
-		gone(t, masters[0])
+		gone(t, master)
+		open(t, n)
+		idle(t, n)
+		nothingRuns(t, n)
+	})
+	t.Run("by SIGTERM", func(t *testing.T) {
+		tmp := tmpDir(t)
+		p := begin(t, openssh, tmp)
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.exits(130)
+		nothingLeft(t, tmp)
 		open(t, n)
 		idle(t, n)
 	})
-}
-
-// userMaster starts a ControlMaster as a user would, and gives the configuration that names it.
-func userMaster(t *testing.T, s *station, n *testnode.Node) (config string, master *exec.Cmd) {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "troops-test-") // a short path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	base, err := os.ReadFile(s.SSHConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config = filepath.Join(dir, "config")
-	if err := os.WriteFile(config, append([]byte("ControlPath "+dir+"/cm-%C\n"), base...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Add(dir); err != nil {
-		t.Fatal(err)
-	}
-	master = exec.Command("/usr/bin/ssh", "-F", config, "-M", "-N", n.Name)
-	if err := master.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { master.Process.Kill(); master.Wait() })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for {
-		select {
-		case e := <-w.Events:
-			if filepath.Ext(e.Name) == "" && e.Has(fsnotify.Create) { // ssh makes it under a longer name first
-				return config, master
-			}
-		case <-ctx.Done():
-			t.Fatal("the user's master made no socket")
-		}
-	}
-}
-
-// processesWith gives the processes whose arguments, with a NUL between two, hold a text.
-func processesWith(t *testing.T, text string) (pids []int) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range files {
-		if line, err := os.ReadFile(f); err == nil && bytes.Contains(line, []byte(text)) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// gone waits for the end of a process that is no child of ours.
-func gone(t *testing.T, pid int) {
-	t.Helper()
-	fd, err := unix.PidfdOpen(pid, 0)
-	if errors.Is(err, unix.ESRCH) {
-		return
-	} else if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds())); n != 1 {
-		t.Fatalf("process %d is still there: %v", pid, err)
-	}
 }
