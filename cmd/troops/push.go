@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -100,9 +99,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	if o.dryRun {
-		for _, w := range warnings {
-			fmt.Fprintf(g.err, "troops: warning: %s\n", clean(w.String()))
-		}
+		g.warn(warnings)
 		return errors.Join(dryRun(ctx, g, r), client.Close())
 	}
 	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
