@@ -154,7 +154,7 @@ func TestTransportsThatDie(t *testing.T) {
 		master.Process.Kill()
 		p.sees("found again")
 		open(t, n)
-		p.exits(0).shows(`^way\.example\.com \* connected: the ControlMaster at `, `^way\.example\.com \* connected: native$`, `^way\.example\.com \* deployed`)
+		p.exits(0).shows(`^way\.example\.com \* connected: the ControlMaster at `, `^troops: sshx: dialling way\.example\.com: the ControlMaster at .* is not used: .*connection refused$`, `^way\.example\.com \* connected: native$`, `^way\.example\.com \* deployed`)
 		nothingLeft(t, tmp)
 	})
 	t.Run("troops", func(t *testing.T) {

@@ -93,6 +93,10 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	if g.verbose && !o.dryRun {
+		options.Logf = lines.Printf
+	}
 	client, err := sshx.New(options)
 	if err != nil {
 		return err
@@ -102,7 +106,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		g.warn(warnings)
 		return errors.Join(dryRun(ctx, g, r), client.Close())
 	}
-	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
+	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())
 	if results == nil {
 		return err // nothing was contacted
