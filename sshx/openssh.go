@@ -42,7 +42,7 @@ func (c *Client) dialProgramOnce(ctx context.Context, r *route, p *program, why 
 		return nil, fail(StageConnect, context.Cause(ctx))
 	}
 	release := sync.OnceFunc(func() { c.other.programs.Release(1) })
-	variant, err := p.kind(ctx, r.target.Name)
+	variant, err := p.kind(ctx, r.target)
 	if err != nil {
 		release()
 		return nil, fail(StageConfig, p.failed(err))

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -75,14 +74,18 @@ func (p *program) ask(ctx context.Context, args ...string) (said string, status 
 }
 
 // kind finds out how the program takes its options, as git does: by what the user says, by its
-// name, or by whether it takes `-G host`.
-func (p *program) kind(ctx context.Context, host string) (string, error) {
+// name, or by whether it takes `-G` for a host.
+func (p *program) kind(ctx context.Context, t Target) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.variant == "" {
 		v := declaredVariant(p.Program)
 		if v == variantAuto {
-			said, status, err := p.ask(ctx, append(p.args[:len(p.args):len(p.args)], "-G", host)...)
+			args := append([]string{"-G"}, p.args...)
+			if t.Port != 0 {
+				args = append(args, "-p", strconv.Itoa(t.Port))
+			}
+			said, status, err := p.ask(ctx, append(args, t.login())...)
 			switch {
 			case err != nil:
 				return "", err
@@ -171,11 +174,7 @@ func (p *program) commandArgs(variant string, t Target, cmd string) ([]string, e
 	if len(p.args) > 0 {
 		return nil, cannotTake(variant, "ssh configuration file")
 	}
-	host := t.Name
-	if t.User != "" {
-		host = t.User + "@" + host
-	}
-	return append(args, host, cmd), nil
+	return append(args, t.login(), cmd), nil
 }
 
 func cannotTake(variant, what string) error {
@@ -200,42 +199,6 @@ func (p *program) masterArgs(r *route, socket string, o masterOptions) []string 
 		args = append(args, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
 	}
 	return append(args, r.target.args()...)
-}
-
-// jumpCommand is a ProxyCommand that goes through a jump host. It is what ssh itself makes of
-// ProxyJump, but that the hop, too, does nothing but reach the next one: ssh would run the
-// LocalCommand of each, and go into the background where its configuration says so.
-func (p *program) jumpCommand(r *route, o masterOptions) string {
-	words := append([]string{p.Command}, p.args...)
-	words = append(words, "-T", "-a", "-x", "-o", "ControlMaster=no")
-	words = append(words, o.args()...)
-	if r.jump != nil {
-		words = append(words, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
-	}
-	words = append(words, r.target.args()...)
-	// Its host and port are for ssh to fill in: they are the next one's, by its own configuration.
-	words = slices.Insert(words, 1, "-W", "[%h]:%p")
-	for i, w := range words {
-		if i != 2 {
-			w = strings.ReplaceAll(w, "%", "%%")
-		}
-		words[i] = escapeWord(w)
-	}
-	return strings.Join(words, " ")
-}
-
-// escapeWord is s as one word of any user's shell. ssh splits a ProxyCommand by rules of its
-// own before, which know of backslashes but not of quotes in quotes.
-func escapeWord(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		plain := c >= 0x80 || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_./:@%+=,", c) >= 0
-		if !plain {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
 }
 
 // args are the options of a connection to a host.
@@ -281,14 +244,18 @@ type masterOptions struct {
 
 // sshArgs is a target as words of a shell, for a person to give to ssh.
 func (t Target) sshArgs() string {
-	host := t.Name
-	if t.User != "" {
-		host = t.User + "@" + host
-	}
 	if t.Port != 0 {
-		return "-p " + strconv.Itoa(t.Port) + " " + shellWord(host)
+		return "-p " + strconv.Itoa(t.Port) + " " + shellWord(t.login())
 	}
-	return shellWord(host)
+	return shellWord(t.login())
+}
+
+// login is a target without its port.
+func (t Target) login() string {
+	if t.User != "" {
+		return t.User + "@" + t.Name
+	}
+	return t.Name
 }
 
 // canAsk reports whether ssh finds a way to ask a person without a terminal.

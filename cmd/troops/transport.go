@@ -49,9 +49,12 @@ func (r *repository) gitSSH(ctx context.Context, env func(string) (string, bool)
 	if strings.TrimSpace(p.Command) == "" {
 		return nil, nil
 	}
-	p.Variant = config["ssh.variant"]
-	if v, ok := env("GIT_SSH_VARIANT"); ok {
-		p.Variant = v
+	variant, set := env("GIT_SSH_VARIANT")
+	if !set {
+		variant, set = config["ssh.variant"]
+	}
+	if p.Variant = variant; set && variant == "" {
+		p.Variant = "ssh" // as whatever git does not know
 	}
 	return &p, nil
 }
