@@ -87,6 +87,9 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := askHostKeys(ctx, g.in, client, r.Targets); err != nil {
+		return errors.Join(err, client.Close())
+	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
 	err = errors.Join(err, client.Close())
