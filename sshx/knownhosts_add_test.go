@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -259,4 +260,56 @@ func localUser(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return u.Username
+}
+
+// TestOneKeyIsAcceptedForAHost has connections to one name that each show another key, with
+// and without a file, of one Client or of several, as processes have: the lock of a file does
+// not know whose it is. The first key to be accepted makes changed ones of the others.
+func TestOneKeyIsAcceptedForAHost(t *testing.T) {
+	const names, connections = 300, 4
+	var shown []ssh.PublicKey
+	for range connections {
+		shown = append(shown, newKey(t).PublicKey())
+	}
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		name    string
+		files   []string
+		clients int
+	}{
+		{"file", []string{dir + "/one"}, 1},
+		{"file of several Clients", []string{dir + "/several"}, connections},
+		{"memory", nil, 1},
+		{"null device", []string{os.DevNull}, 1},
+	} {
+		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
+			var clients []*hostKeys
+			for range tt.clients {
+				clients = append(clients, newHostKeys(dir, t.Logf))
+			}
+			for i := range names {
+				s := &settings{HostName: fmt.Sprintf("web-%d", i), Port: 22, UserKnownHosts: tt.files}
+				var accepted atomic.Int32
+				var wg sync.WaitGroup
+				begin := make(chan struct{})
+				for j, key := range shown {
+					c := clients[j%len(clients)].newCheck(s, s.HostName, true)
+					wg.Go(func() {
+						<-begin
+						switch changed, unsaved := c.accept(key); {
+						case unsaved != nil:
+							t.Error(unsaved)
+						case changed == nil:
+							accepted.Add(1)
+						}
+					})
+				}
+				close(begin)
+				wg.Wait()
+				if n := accepted.Load(); n != 1 {
+					t.Errorf("%s has %d keys", s.HostName, n)
+				}
+			}
+		})
+	}
 }
