@@ -67,7 +67,12 @@ func TestKeysOfOthersAreSeen(t *testing.T) {
 		{"the last line went on", strings.TrimSpace(other), strings.TrimSpace(other) + " x\nweb " + keyText(theirs) + "\n", ours, KeyChanged, 2, ""},
 		{"rewritten", other + "a " + keyText(theirs) + "\n", "web " + keyText(theirs) + "\n", ours, KeyChanged, 1, ""},
 		{"rewritten, longer", other, "#\n\nweb " + keyText(theirs) + "\n" + other, ours, KeyChanged, 3, ""},
+		{"appended hashed", other, other + hashed("web") + " " + keyText(theirs) + "\n", ours, KeyChanged, 2, ""},
+		{"appended to hashed", hashed("db") + " " + keyText(theirs) + "\n", hashed("db") + " " + keyText(theirs) + "\n#\n" + hashed("web") + " " + keyText(theirs) + "\n", ours, KeyChanged, 3, ""},
+		{"hashed lines replaced", hashed("web") + " " + keyText(theirs) + "\n", hashed("db") + " " + keyText(theirs) + "\n#\n", ours, "", 3,
+			hashed("db") + " " + keyText(theirs) + "\n#\nweb " + keyText(ours) + "\n"},
 		{"emptied", other, "", ours, "", 1, "web " + keyText(ours) + "\n"},
+		{"no line feed at the end", other + "# c", other + "# c", ours, "", 3, other + "# c\nweb " + keyText(ours) + "\n"},
 		{"made", "", other, ours, "", 2, other + "web " + keyText(ours) + "\n"},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
@@ -77,6 +82,7 @@ func TestKeysOfOthersAreSeen(t *testing.T) {
 			}
 			keys := newHostKeys(t.TempDir(), t.Logf)
 			c := keys.newCheck(&settings{HostName: "web", Port: 22, UserKnownHosts: []string{path}}, "web", false)
+			c.decide("web", ours) // what was found is kept
 			writeFile(t, path, tt.after)
 			changed, unsaved := c.accept(tt.key)
 			if unsaved != nil {
