@@ -37,6 +37,8 @@ func newPush(g *global) *cli.Command {
 repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
 so pushing again deploys what failed or was not reached.
 
+On a terminal, host keys that are not known yet are shown first, all at once, with one question.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
