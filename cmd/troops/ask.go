@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"troops/output"
 	"troops/push"
 	"troops/sshx"
 )
@@ -17,6 +18,8 @@ import (
 // slowSurvey is how long hosts may take to show their keys before the terminal says what
 // is being waited for.
 const slowSurvey = 2 * time.Second
+
+const waitingForKeys = "waiting for the keys of hosts that are not known yet ..."
 
 // hostKeys is what of an *sshx.Client the question about host keys needs.
 type hostKeys interface {
@@ -26,30 +29,39 @@ type hostKeys interface {
 
 var _ hostKeys = (*sshx.Client)(nil)
 
+// printer is what of an *output.Lines the question needs: nothing is printed into it.
+type printer interface {
+	Printf(format string, args ...any)
+	Silence() (resume func())
+}
+
+var _ printer = (*output.Lines)(nil)
+
 // askHostKeys asks about all unknown keys of the targets at once, and again about hosts that
-// only then can be reached, behind a jump host. It ends before anything is deployed, or
-// printed by others. Where nobody can be asked it does nothing: the hosts then turn out to be
-// unreachable.
-func askHostKeys(ctx context.Context, stdin io.Reader, client hostKeys, targets []push.Target) error {
-	t, release := person(stdin)
+// only then can be reached, behind a jump host. It ends before anything is deployed. Where
+// nobody can be asked it does nothing: the hosts then turn out to be unreachable.
+func askHostKeys(ctx context.Context, stdin io.Reader, lines printer, client hostKeys, targets []push.Target) error {
+	c, release := openConsole(stdin)
 	defer release()
-	if t == nil {
+	if c == nil {
 		return nil
 	}
 	hosts := make([]string, len(targets))
 	for i, target := range targets {
 		hosts[i] = target.Host
 	}
-	return t.askHostKeys(ctx, client, hosts)
+	return c.askHostKeys(ctx, lines, client, hosts)
 }
 
-func (t *terminal) askHostKeys(ctx context.Context, client hostKeys, hosts []string) error {
+func (c *console) askHostKeys(ctx context.Context, lines printer, client hostKeys, hosts []string) error {
 	for {
-		keys, err := t.unknownKeys(ctx, client, hosts)
+		keys, err := unknownKeys(ctx, lines, client, hosts)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		yes, err := t.confirm(ctx, keyQuestion(keys))
+		resume := lines.Silence()
+		yes, err := c.confirm(ctx, keyQuestion(keys))
+		resume()
 		if err != nil {
 			return err
 		}
@@ -59,14 +71,15 @@ func (t *terminal) askHostKeys(ctx context.Context, client hostKeys, hosts []str
 		if err := client.TrustKeys(keys); err != nil {
 			// As with ssh, no reason to leave; a host whose key is another one now is refused.
 			for line := range strings.SplitSeq(err.Error(), "\n") {
-				t.printf("warning: %s\n", line)
+				lines.Printf("warning: %s", line)
 			}
 		}
 	}
 }
 
-// unknownKeys says what it waits for where that takes long.
-func (t *terminal) unknownKeys(ctx context.Context, client hostKeys, hosts []string) ([]sshx.HostKeyQuestion, error) {
+// unknownKeys says what it waits for where that takes long. Passphrases may be asked for
+// meanwhile, of jump hosts.
+func unknownKeys(ctx context.Context, lines printer, client hostKeys, hosts []string) ([]sshx.HostKeyQuestion, error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	done := make(chan struct{})
@@ -76,7 +89,7 @@ func (t *terminal) unknownKeys(ctx context.Context, client hostKeys, hosts []str
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			t.printf("Waiting for the keys of hosts that are not known yet ...\n")
+			lines.Printf("%s", waitingForKeys)
 		case <-done:
 		}
 	})

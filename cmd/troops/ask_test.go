@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"troops/output"
 	"troops/push"
 	"troops/sshx"
 )
@@ -73,13 +73,14 @@ func TestAskHostKeys(t *testing.T) {
 		{"jump host", [][]sshx.HostKeyQuestion{{jump}}, []string{"yes\n"}, nil, "gate", "", []string{"  jump host gate  ssh-ed25519  SHA256:gate\n"}, ""},
 		{"two rounds", [][]sshx.HostKeyQuestion{one, two}, []string{"yes\n", "yes\n"}, nil, "a a longer", "", nil, ""},
 		{"no in the second round", [][]sshx.HostKeyQuestion{one, two}, []string{"yes\n", "no\n"}, nil, "a", "nothing was deployed", nil, ""},
-		{"not written", [][]sshx.HostKeyQuestion{one}, []string{"yes\n"}, errors.New("adding\nadding more"), "a", "", []string{"warning: adding\nwarning: adding more\n"}, ""},
+		{"not written", [][]sshx.HostKeyQuestion{one}, []string{"yes\n"}, errors.New("adding\nadding more"), "a", "", []string{"troops: warning: adding\ntroops: warning: adding more\n"}, ""},
 		{"hostile text and two files", [][]sshx.HostKeyQuestion{hostile}, []string{"no\n"}, nil, "", "nothing was deployed", []string{"SHA256:b  -> /other", "-> no file"}, "\x1b"},
 		{"many", [][]sshx.HostKeyQuestion{many}, []string{"no\n"}, nil, "", "nothing was deployed", []string{strings.Repeat("  x  ssh-ed25519  SHA256:x\n", 100)}, ""},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
 			var out strings.Builder
-			term := &terminal{out: &out, forget: func() {}, readLine: func(context.Context) (string, error) {
+			lines := output.NewLines(&out, output.Options{})
+			c := &console{out: &out, forget: func() {}, readLine: func(context.Context) (string, error) {
 				if len(tt.answers) == 0 {
 					return "", io.EOF
 				}
@@ -88,7 +89,7 @@ func TestAskHostKeys(t *testing.T) {
 				return line, nil
 			}}
 			keys := &fakeKeys{rounds: tt.rounds, err: tt.fails}
-			err := term.askHostKeys(t.Context(), keys, []string{"a", "b"})
+			err := c.askHostKeys(t.Context(), lines, keys, []string{"a", "b"})
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v", err)
 			}
@@ -121,7 +122,7 @@ func TestNobodyIsAskedWithoutATerminal(t *testing.T) {
 	defer null.Close()
 	for _, in := range []io.Reader{null, strings.NewReader("yes\n")} {
 		keys := &fakeKeys{rounds: [][]sshx.HostKeyQuestion{{{Name: "a"}}}}
-		if err := askHostKeys(t.Context(), in, keys, []push.Target{{Host: "a"}, {Host: "b"}}); err != nil || keys.trusted != nil {
+		if err := askHostKeys(t.Context(), in, output.NewLines(io.Discard, output.Options{}), keys, []push.Target{{Host: "a"}, {Host: "b"}}); err != nil || keys.trusted != nil {
 			t.Errorf("%v, trusted %q", err, keys.trusted)
 		}
 	}
@@ -163,30 +164,62 @@ func TestReadTTYLine(t *testing.T) {
 	}
 }
 
-// TestNothingIsPrintedIntoAQuestion has others print while an answer is awaited.
+// silentLines know whether they are kept from being printed.
+type silentLines struct {
+	*output.Lines
+	silent bool
+}
+
+func (l *silentLines) Silence() func() {
+	resume := l.Lines.Silence()
+	l.silent = true
+	return func() { l.silent = false; resume() }
+}
+
 func TestNothingIsPrintedIntoAQuestion(t *testing.T) {
-	var out strings.Builder
-	asked, tried := make(chan struct{}), make(chan struct{})
-	term := &terminal{out: &out, forget: func() {}, readLine: func(context.Context) (string, error) {
-		close(asked)
-		<-tried
-		return "yes\n", nil
+	lines := &silentLines{Lines: output.NewLines(io.Discard, output.Options{})}
+	var silent []bool
+	c := &console{out: io.Discard, forget: func() {}, readLine: func(context.Context) (string, error) {
+		silent = append(silent, lines.silent)
+		return []string{"what?\n", "yes\n", "no\n"}[len(silent)-1], nil
 	}}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		<-asked
-		if term.mu.TryLock() {
-			t.Error("another could print")
-			term.mu.Unlock()
-		}
-		close(tried)
-		term.printf("late\n")
-	})
-	if yes, err := term.confirm(t.Context(), "Well?"); !yes || err != nil {
-		t.Errorf("%v, %v", yes, err)
+	unknown := []sshx.HostKeyQuestion{{Name: "a"}}
+	keys := &fakeKeys{rounds: [][]sshx.HostKeyQuestion{unknown, unknown}, err: errors.New("not written")} // which is printed
+	if err := c.askHostKeys(t.Context(), lines, keys, []string{"a", "b"}); err == nil {
+		t.Error("no was no answer")
 	}
-	wg.Wait()
-	if got := out.String(); got != "Well? [yes/no] late\n" {
+	if !slices.Equal(silent, []bool{true, true, true}) || lines.silent {
+		t.Errorf("silent at the answers: %v, and at the end: %v", silent, lines.silent)
+	}
+}
+
+// TestASlowSurveySaysWhatItWaitsFor has hosts show their keys only when that was said.
+func TestASlowSurveySaysWhatItWaitsFor(t *testing.T) {
+	said := make(chan string, 1)
+	lines := output.NewLines(chanWriter(said), output.Options{})
+	slow := surveyFunc(func() { said <- <-said })
+	if keys, err := unknownKeys(t.Context(), lines, slow, nil); err != nil || keys != nil {
+		t.Errorf("%v, %v", keys, err)
+	}
+	if got := <-said; got != "troops: "+waitingForKeys+"\n" {
 		t.Errorf("%q", got)
 	}
 }
+
+// chanWriter gives each write to who waits for it.
+type chanWriter chan string
+
+func (w chanWriter) Write(b []byte) (int, error) {
+	w <- string(b)
+	return len(b), nil
+}
+
+// surveyFunc is hosts whose keys come when it returns.
+type surveyFunc func()
+
+func (f surveyFunc) UnknownKeys(context.Context, []string) ([]sshx.HostKeyQuestion, error) {
+	f()
+	return nil, nil
+}
+
+func (f surveyFunc) TrustKeys([]sshx.HostKeyQuestion) error { return nil }

@@ -7,25 +7,21 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
-// terminal is where a person is told and asked something that is not part of the output.
-type terminal struct {
+// console is the terminal of whoever started the command, where something is asked.
+type console struct {
 	out      io.Writer
 	readLine func(context.Context) (string, error) // io.EOF for an end of input
 	forget   func()                                // what was typed already
-
-	mu sync.Mutex // of out, and of a question until it is answered
 }
 
-// person gives the terminal of whoever started the command, or nil where nobody is there to
-// answer: standard input is no terminal, or there is none that belongs to the process. Close
-// it with release.
-func person(stdin io.Reader) (t *terminal, release func()) {
+// openConsole gives the terminal, or nil where nobody is there to answer: standard input is no
+// terminal, or there is none that belongs to the process. Close it with release.
+func openConsole(stdin io.Reader) (c *console, release func()) {
 	f, ok := stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return nil, func() {}
@@ -35,41 +31,31 @@ func person(stdin io.Reader) (t *terminal, release func()) {
 		return nil, func() {}
 	}
 	fd := int(tty.Fd())
-	return &terminal{
+	return &console{
 		out:      tty,
 		readLine: func(ctx context.Context) (string, error) { return readTTYLine(ctx, fd) },
 		forget:   func() { drainTTY(fd) },
 	}, func() { tty.Close() }
 }
 
-// printf prints, after the question that is being asked. Nothing of its arguments can steer
-// the terminal.
-func (t *terminal) printf(format string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.show(fmt.Sprintf(format, args...))
-}
-
-// show prints text line by line. The caller holds mu.
-func (t *terminal) show(text string) {
+// show prints text line by line. Nothing in it can steer the terminal.
+func (c *console) show(text string) {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = clean(lines[i])
 	}
-	io.WriteString(t.out, strings.Join(lines, "\n")) // a terminal that is gone cannot answer either
+	io.WriteString(c.out, strings.Join(lines, "\n")) // a terminal that is gone cannot answer either
 }
 
 // confirm shows a question and waits until the answer is yes or no. As with ssh, nothing and
 // an end of input are no, and what was typed before the question is no answer.
-func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forget()
-	t.show(question + " [yes/no] ")
+func (c *console) confirm(ctx context.Context, question string) (bool, error) {
+	c.forget()
+	c.show(question + " [yes/no] ")
 	for {
-		line, err := t.readLine(ctx)
+		line, err := c.readLine(ctx)
 		if err != nil {
-			t.show("\n")
+			c.show("\n")
 			if errors.Is(err, io.EOF) {
 				return false, nil
 			}
@@ -81,7 +67,7 @@ func (t *terminal) confirm(ctx context.Context, question string) (bool, error) {
 		case "no", "":
 			return false, nil
 		}
-		t.show("Please type yes or no: ")
+		c.show("Please type yes or no: ")
 	}
 }
 
