@@ -165,7 +165,7 @@ func (s *survey) ask(ctx context.Context, r *route) bool {
 	switch {
 	case errors.Is(err, errSeen):
 		return true
-	case !errors.As(err, &key) || key.Kind != KeyUnknown || viaJump(err):
+	case !errors.As(err, &key) || key.Kind != KeyUnknown || viaJump(err) || !key.check.recordable():
 		return false
 	}
 	q := HostKeyQuestion{Name: r.target.Name, Host: key.Host, KeyType: key.KeyType, Fingerprint: key.Fingerprint, Reason: key.Reason,
