@@ -211,6 +211,14 @@ func TestHostKeyQuestionIsLeft(t *testing.T) {
 		t.Errorf("known_hosts: %v, deployed %q", err, s.deployed(nodes[0]))
 	}
 
+	// An ssh in a ProxyCommand has no terminal to ask on, where it would spoil the output.
+	proxied := s.unknown(filepath.Join(s.Dir, "proxied"), fmt.Sprintf("Host web.example.com\n\tProxyCommand /usr/bin/ssh -F %s -W %%h:%%p web.example.com\n", config))
+	alone := s.terminal(proxied, false, "push")
+	if screen := alone.ends(1, 0); screen != "" {
+		t.Errorf("on the screen:\n%s", screen)
+	}
+	alone.shows(`^web\.example\.com \* unreachable: .*ProxyCommand said: .*Host key verification failed`)
+
 	// The ssh program reads what was accepted here.
 	p := s.terminal(config, false, "push", "--transport", "openssh")
 	p.answers(1, "yes\n")
