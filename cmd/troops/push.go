@@ -39,6 +39,8 @@ func newPush(g *global) *cli.Command {
 repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
 so pushing again deploys what failed or was not reached.
 
+On a terminal, host keys that are not known yet are shown first, all at once, with one question.
+
 --canary 10% deploys to a tenth, always the same hosts, and stops; a plain push then does the rest.
 --waves 5%,25%,100% goes on by itself. Both stop at the first host that is not well, or at
 --max-fail: no more hosts are started, those that run are followed.
@@ -93,6 +95,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
 	client, err := sshx.New(options)
 	if err != nil {
 		return err
@@ -102,7 +105,10 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		g.warn(warnings)
 		return errors.Join(dryRun(ctx, g, r), client.Close())
 	}
-	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
+	if err := askHostKeys(ctx, g.in, lines, client, r.Targets); err != nil {
+		return errors.Join(err, client.Close())
+	}
+	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())
 	if results == nil {
 		return err // nothing was contacted
