@@ -36,7 +36,7 @@ func FuzzConfigLine(f *testing.F) {
 func FuzzSSHG(f *testing.F) {
 	f.Add("user a\nport 22\nidentityfile ~/x\nuserknownhostsfile /a b/c /d\n")
 	f.Fuzz(func(t *testing.T, out string) {
-		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"}, map[string]bool{"hostname": true})
+		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"})
 		if err == nil && (!validHost(s.HostName) || !validUser(s.User) || s.Port < 1 || s.Port > 65535) {
 			t.Errorf("%q: %+v", out, s)
 		}
