@@ -110,7 +110,7 @@ func (r *Rollout) prepare() error {
 	if r.Starting == nil {
 		r.Starting = context.Background()
 	}
-	if _, err := quotePath(r.RepoPath); err != nil {
+	if _, err := QuotePath(r.RepoPath); err != nil {
 		return err
 	}
 	seen := make(map[string]bool, len(r.Targets))

@@ -59,7 +59,7 @@ func newApp(g *global) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
-			newPush(g), newHosts(g), newDeploy(g), newDemo(g), newNode(g),
+			newPush(g), newHosts(g), newDoctor(g), newDeploy(g), newDemo(g), newNode(g),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

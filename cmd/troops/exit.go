@@ -29,7 +29,7 @@ var errInterrupted = errors.New("interrupted")
 type nodesError struct{ code int }
 
 func (e *nodesError) Error() string {
-	return fmt.Sprintf("not all nodes are deployed (exit code %d)", e.code)
+	return fmt.Sprintf("not all nodes are as they should be (exit code %d)", e.code)
 }
 
 // exitCode maps what a command returned to the exit code, and prints what was not shown yet.

@@ -167,6 +167,11 @@ func (s *selectOptions) flags() []cli.Flag {
 	}
 }
 
+// given reports whether any of the flags was given.
+func (s *selectOptions) given() bool {
+	return len(s.role.Value()) > 0 || len(s.host.Value()) > 0 || len(s.exclude.Value()) > 0 || s.knownOnly
+}
+
 // hosts reads the inventory of a commit and selects from it. The problems are to be told to
 // the user as warnings.
 func (s *selectOptions) hosts(ctx context.Context, repo *repository, oid string) ([]inventory.Entry, []inventory.Problem, error) {
