@@ -96,7 +96,7 @@ func New(opts Options) (*Client, error) {
 
 // localFacts finds out about the workstation.
 func localFacts(opts Options) (local, error) {
-	l := local{home: opts.Home, user: opts.User}
+	l := local{home: opts.Home, user: opts.User, hashesJump: sync.OnceValue(hashesJump)}
 	var passwdHome string
 	if u, err := user.Current(); err == nil {
 		passwdHome = u.HomeDir

@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzConfigLine(f *testing.F) {
-	for _, tt := range differential {
+	for _, tt := range plainConfigs {
 		for line := range strings.Lines(tt.text) {
 			f.Add(line)
 		}

@@ -187,6 +187,18 @@ func sshG(ctx context.Context, reason string, args []string) (string, error) {
 	return out.String(), nil
 }
 
+// hashesJump reports whether the installed ssh puts the jump host into %C, as 9.6 and later do.
+func hashesJump() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), sshGTimeout)
+	defer cancel()
+	var major, minor int
+	out, err := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput()
+	if _, scanErr := fmt.Sscanf(string(out), "OpenSSH_%d.%d", &major, &minor); err != nil || scanErr != nil {
+		return true
+	}
+	return major > 9 || major == 9 && minor >= 6
+}
+
 // checkForeign has ssh say whether it knows the algorithms that are not known here: a name
 // that it does not know either is an error, as it would be there.
 func (r *resolver) checkForeign() error {
