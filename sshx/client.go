@@ -81,6 +81,9 @@ func New(opts Options) (*Client, error) {
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
 	}
+	for _, err := range config.cfg.unread {
+		opts.Logf("%v: it is passed over, as by ssh", err)
+	}
 	if !opts.Interactive {
 		opts.AskPassphrase = nil
 	}

@@ -29,7 +29,7 @@ func (c *config) index() {
 type evaluation struct {
 	cfg    *config
 	local  local
-	exec   *matchExec
+	exec   func(ctx context.Context, command string) (bool, error) // of Match exec
 	target Target
 	raw    raw
 
@@ -146,7 +146,7 @@ func (e *evaluation) meets(ctx context.Context, k criterion) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		return e.exec.run(ctx, command)
+		return e.exec(ctx, command)
 	}
 	return true, nil // all
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Limits of configuration files: the depth of Include is ssh's own, the sizes are ours.
@@ -74,7 +75,8 @@ type config struct {
 	needSSH string           // why ssh must evaluate these files instead, empty where it need not
 	command bool             // ssh must be told that a command will be run
 
-	foreign []directive // lists of algorithms with names unknown here
+	foreign []directive    // lists of algorithms with names unknown here
+	unread  []*ConfigError // files that could not be opened, and so are passed over, as by ssh
 }
 
 // configLoader reads files into a config.
@@ -101,11 +103,13 @@ type configSource struct {
 func loadConfig(l local, sources []configSource) (*config, error) {
 	loader := &configLoader{cfg: &config{literal: make(map[string][]int)}, home: l.home, trusted: !l.moved}
 	for _, src := range sources {
-		err := loader.file(src, nil, 0)
-		if src.optional && errors.Is(err, fs.ErrNotExist) {
+		if err := openable(src.path); err != nil && src.optional {
+			if !errors.Is(err, fs.ErrNotExist) {
+				loader.cfg.unread = append(loader.cfg.unread, &ConfigError{File: src.path, Err: err})
+			}
 			continue
 		}
-		if err != nil {
+		if err := loader.file(src, nil, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -117,6 +121,20 @@ func loadConfig(l local, sources []configSource) (*config, error) {
 	}
 	cfg.index()
 	return cfg, nil
+}
+
+// openable tries to open a file.
+func openable(path string) error {
+	f, err := openConfig(path)
+	if err != nil {
+		return plainPathError(err)
+	}
+	return f.Close()
+}
+
+// openConfig opens a file, and does not wait for somebody to write where it is a pipe.
+func openConfig(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 // fileReader is one file while it is read.
@@ -187,7 +205,7 @@ func (f *fileReader) line(text string) error {
 
 // read reads a file, after the check of rights that ssh makes.
 func (l *configLoader) read(src configSource) ([]byte, error) {
-	f, err := os.Open(src.path)
+	f, err := openConfig(src.path)
 	if err != nil {
 		return nil, plainPathError(err)
 	}
@@ -201,11 +219,11 @@ func (l *configLoader) read(src configSource) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if st.IsDir() && src.included {
+	if st.IsDir() && (src.included || src.optional) {
 		return nil, nil // ssh reads nothing from it and goes on: `Include conf.d/*` may have one
 	}
 	if !st.Mode().IsRegular() && !st.IsDir() {
-		return nil, errors.New("not a file") // nor may a pipe keep us waiting
+		return nil, errors.New("not a file")
 	}
 	if l.size += int(min(st.Size(), maxConfigSize+1)); l.size > maxConfigSize {
 		return nil, fmt.Errorf("more than %d bytes of configuration", maxConfigSize)

@@ -112,7 +112,7 @@ func (r *resolver) values(ctx context.Context, t Target) (raw, error) {
 	if r.cfg.needSSH != "" {
 		return r.ask(ctx, t, r.cfg.needSSH)
 	}
-	e := &evaluation{cfg: r.cfg, local: r.local, exec: r.commands, target: t}
+	e := &evaluation{cfg: r.cfg, local: r.local, exec: r.commands.run, target: t}
 	values, err := e.evaluate(ctx)
 	if err != nil {
 		return nil, err
