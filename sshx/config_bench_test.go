@@ -43,7 +43,7 @@ func resolveAll(tb testing.TB, file string) {
 			tb.Fatalf("%+v, %v", s, err)
 		}
 	}
-	if len(r.answers) > 0 {
+	if r.answers.len() > 0 {
 		tb.Fatal("ssh was asked")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 
@@ -19,50 +18,13 @@ const matchExecTimeout = 20 * time.Second
 // matchExec runs the commands of `Match exec`, each different one once.
 type matchExec struct {
 	parallel *semaphore.Weighted
-
-	mu   sync.Mutex
-	runs map[string]*execRun
-}
-
-// execRun is one command, running or ended.
-type execRun struct {
-	done chan struct{} // closed once the fields below are set
-	yes  bool
-	err  error
+	results  memo[string, bool]
 }
 
 // run reports whether a command ends with status 0. It is the user's own, from a file that
-// nobody else may write. A run that its context ended is not kept.
+// nobody else may write.
 func (m *matchExec) run(ctx context.Context, command string) (bool, error) {
-	for {
-		m.mu.Lock()
-		r, known := m.runs[command]
-		if !known {
-			r = &execRun{done: make(chan struct{})}
-			m.runs[command] = r
-		}
-		m.mu.Unlock()
-		if !known {
-			r.yes, r.err = m.start(ctx, command)
-			if ctx.Err() != nil {
-				m.mu.Lock()
-				delete(m.runs, command)
-				m.mu.Unlock()
-				r.err = ctx.Err()
-			}
-			close(r.done)
-			return r.yes, r.err
-		}
-		select {
-		case <-r.done:
-		case <-ctx.Done():
-			return false, ctx.Err()
-		}
-		if errors.Is(r.err, context.Canceled) || errors.Is(r.err, context.DeadlineExceeded) {
-			continue // another host's dial was given up, not this one
-		}
-		return r.yes, r.err
-	}
+	return m.results.get(ctx, command, func(ctx context.Context) (bool, error) { return m.start(ctx, command) })
 }
 
 // start runs a command as ssh does: by the user's shell, without input and output.

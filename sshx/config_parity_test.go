@@ -98,7 +98,7 @@ func compare(t *testing.T, c configCase) (n reading) {
 		case wantErr != nil:
 			n.refused++
 			continue
-		case len(own.answers) > 0:
+		case own.answers.len() > 0:
 			n.bySSH++
 		default:
 			n.here++

@@ -48,8 +48,8 @@ func TestSSHGAnswers(t *testing.T) {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	}
-	if len(r.answers) != 1 {
-		t.Errorf("%d answers are cached", len(r.answers))
+	if n := r.answers.len(); n != 1 {
+		t.Errorf("%d answers are cached", n)
 	}
 	t.Setenv("PATH", t.TempDir())
 	if _, err := newResolver(file, realLocal(t)); err == nil || !strings.Contains(err.Error(), "install openssh-client") {

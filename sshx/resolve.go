@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -32,15 +31,7 @@ type resolver struct {
 	sshArgs  []string // -F FILE, or nothing
 	parallel *semaphore.Weighted
 	commands *matchExec
-
-	mu      sync.Mutex
-	answers map[Target]sshAnswer // what ssh -G said
-}
-
-// sshAnswer is what `ssh -G` said about one host.
-type sshAnswer struct {
-	raw raw
-	err error
+	answers  memo[Target, raw] // of ssh -G
 }
 
 // newResolver reads the configuration. file is that of -F: empty for the user's and the
@@ -52,8 +43,8 @@ func newResolver(file string, l local) (*resolver, error) {
 		return nil, err
 	}
 	r := &resolver{
-		cfg: cfg, local: l, sshArgs: sshArgs, parallel: semaphore.NewWeighted(maxParallelSSH), answers: make(map[Target]sshAnswer),
-		commands: &matchExec{parallel: semaphore.NewWeighted(maxParallelSSH), runs: make(map[string]*execRun)},
+		cfg: cfg, local: l, sshArgs: sshArgs, parallel: semaphore.NewWeighted(maxParallelSSH),
+		commands: &matchExec{parallel: semaphore.NewWeighted(maxParallelSSH)},
 	}
 	if cfg.needSSH != "" {
 		if _, err := sshFor(cfg.needSSH); err != nil {
@@ -123,26 +114,15 @@ func (r *resolver) values(ctx context.Context, t Target) (raw, error) {
 	return values, nil
 }
 
-// ask runs `ssh -G` for a target, or gives the answer of an earlier run. A cancelled run is not kept.
+// ask runs `ssh -G` for a target, or gives the answer of an earlier run.
 func (r *resolver) ask(ctx context.Context, t Target, reason string) (raw, error) {
-	r.mu.Lock()
-	a, ok := r.answers[t]
-	r.mu.Unlock()
-	if ok {
-		return a.raw, a.err
-	}
-	if err := r.parallel.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer r.parallel.Release(1)
-	answer, err := r.run(ctx, t, reason)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	r.mu.Lock()
-	r.answers[t] = sshAnswer{answer, err}
-	r.mu.Unlock()
-	return answer, err
+	return r.answers.get(ctx, t, func(ctx context.Context) (raw, error) {
+		if err := r.parallel.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer r.parallel.Release(1)
+		return r.run(ctx, t, reason)
+	})
 }
 
 // run starts `ssh -G` and reads its answer.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -66,6 +67,12 @@ type settings struct {
 
 	AliveInterval time.Duration // 0 where not configured
 	AliveCount    int           // 0 where not configured
+}
+
+// usesKeys reports whether the configuration lets a key prove who the user is, the only way
+// of our own connections.
+func (s *settings) usesKeys() bool {
+	return s.PubkeyAuth && (s.PreferredAuth == "" || slices.Contains(strings.Split(s.PreferredAuth, ","), "publickey"))
 }
 
 // The files that ssh looks for where the configuration names none.
