@@ -87,7 +87,7 @@ func (e *evaluation) pass(ctx context.Context) error {
 		for j := range b.directives {
 			d := &b.directives[j]
 			if d.keyword == "refuseconnection" {
-				return d.fail(fmt.Errorf("RefuseConnection: %s", quote(d.args[0])))
+				return d.fail(fmt.Errorf("the connection is refused: %s", quote(d.args[0])))
 			}
 			e.raw.add(d)
 		}

@@ -41,7 +41,7 @@ func TestWhatOlderSSHDoesNotKnow(t *testing.T) {
 		{"Match tagged \"\"\n User a\nHost *\n User b\n", "a"},
 		{"Tag x\nMatch tagged \"\"\n User a\nHost *\n User b\n", "b"},
 		{"Host other\n RefuseConnection \"no way\"\nHost *\n User b\n", "b"},
-		{"Host web\n RefuseConnection \"no way\"\n", "config:2: refuseconnection: RefuseConnection: \"no way\""},
+		{"Host web\n RefuseConnection \"no way\"\n", "config:2: refuseconnection: the connection is refused: \"no way\""},
 		{"User b\nProxyJump me@gate:7\nMatch exec \"test %j = gate\"\n IdentityFile /j\n", "b"},
 	} {
 		s, err := resolveText(t, tt.text, "web")

@@ -60,7 +60,7 @@ func parseMatch(line configLine) ([]criterion, error) {
 		out = append(out, c)
 	}
 	if len(out) == 0 {
-		return nil, errors.New("Match without criteria")
+		return nil, errors.New("no criteria after Match")
 	}
 	return out, nil
 }
