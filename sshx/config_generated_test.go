@@ -57,6 +57,7 @@ func includeConfigs(t *testing.T) []configCase {
 	write("sub/b.conf", "Host *\n IdentityFile /b\n", 0o600)
 	write("sub/.hidden.conf", "User hidden\n", 0o644)
 	write("sub/match", "Match user fromA\n Port 5\nMatch final\n IdentityFile /final\n", 0o644)
+	write("sub/state", "User x\nHost *\n Port 5\n", 0o644)
 	write("loop", "Include "+filepath.Join(dir, "loop")+"\n", 0o644)
 	write("open", "User x\n", 0o666)
 	write("bad", "\nPort abc\n", 0o644)
@@ -78,6 +79,7 @@ func includeConfigs(t *testing.T) []configCase {
 		"quoted":                   "Host web\nInclude \"%s/sub/a.conf\"\n Port 11\n",
 		"match in it":              "User fromA\nInclude %s/sub/match\nPort 6\n",
 		"match around it":          "Match user fromA\n Include %[1]s/sub/match\nHost *\n Include %[1]s/sub/a.conf\n Include %[1]s/sub/match\n",
+		"match decided once":       "Match !user x\n Include %s/sub/state\n",
 		"negated class":            "Include %s/sub/[!a].conf\n",
 		"class":                    "Include %s/sub/[a-b].conf\n",
 		"directory":                "Include %s/sub\nUser u\n",
