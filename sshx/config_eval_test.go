@@ -209,6 +209,15 @@ ProxyCommand true %h %k %n %p %r %%
 	}
 }
 
+// TestProxyCommandTokens has a token that paths may hold, but not the command of a proxy.
+func TestProxyCommandTokens(t *testing.T) {
+	_, err := resolveText(t, "\nProxyCommand x %h %d\n", "web")
+	var ce *ConfigError
+	if !errors.As(err, &ce) || ce.Line != 2 || !strings.Contains(err.Error(), "unknown token %d") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestAuthenticationWithoutKeys is left to ssh: our own connections have nothing but keys.
 func TestAuthenticationWithoutKeys(t *testing.T) {
 	for text, want := range map[string]bool{
