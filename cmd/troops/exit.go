@@ -67,7 +67,9 @@ func rolloutCode(results []push.NodeResult, interrupted bool) int {
 		switch r.Outcome.Kind() {
 		case push.KindDeployed, push.KindCurrent:
 		case push.KindNotStarted:
-			code = max(code, exitPolicy)
+			if o, ok := r.Outcome.(push.NotStarted); !ok || !o.Held {
+				code = max(code, exitPolicy)
+			}
 		case push.KindUnknown:
 			code = max(code, exitUnknown)
 		default: // superseded, too: whether the later commit does well is not known here
