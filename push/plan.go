@@ -36,23 +36,26 @@ func (r *Rollout) Plan(ctx context.Context) ([]NodePlan, error) {
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
+	return lookAtAll(ctx, r, slices.Concat(r.TargetsByWave()...), (*node).plan)
+}
+
+// lookAtAll asks targets something, in parallel, and gives the answers in their order.
+func lookAtAll[A any](ctx context.Context, r *Rollout, targets []Target, ask func(*node, context.Context) A) ([]A, error) {
 	store, err := packs.Open(ctx, r.Repo)
 	if err != nil {
 		return nil, err
 	}
-	targets := slices.Concat(r.TargetsByWave()...)
-	plans := make([]NodePlan, len(targets))
+	answers := make([]A, len(targets))
 	var g errgroup.Group
 	g.SetLimit(r.Parallel)
 	for i, t := range targets {
 		g.Go(func() error {
-			n := &node{rollout: r, store: store, target: t}
-			plans[i] = n.plan(ctx)
+			answers[i] = ask(&node{rollout: r, store: store, target: t}, ctx)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function of it fails
-	return plans, errors.Join(context.Cause(ctx), store.Close())
+	return answers, errors.Join(context.Cause(ctx), store.Close())
 }
 
 // plan looks at one node, as deploy does up to the point where something would be sent.

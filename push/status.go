@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"troops/nodeside/wire"
 	"troops/push/gitwire"
 	"troops/push/packs"
@@ -33,22 +31,7 @@ func (r *Rollout) Status(ctx context.Context) ([]NodeState, error) {
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
-	store, err := packs.Open(ctx, r.Repo)
-	if err != nil {
-		return nil, err
-	}
-	states := make([]NodeState, len(r.Targets))
-	var g errgroup.Group
-	g.SetLimit(r.Parallel)
-	for i, t := range r.Targets {
-		g.Go(func() error {
-			n := &node{rollout: r, store: store, target: t}
-			states[i] = n.state(ctx)
-			return nil
-		})
-	}
-	_ = g.Wait() // no function of it fails
-	return states, errors.Join(context.Cause(ctx), store.Close())
+	return lookAtAll(ctx, r, r.Targets, (*node).state)
 }
 
 // state asks one node. One whose troops is too old to tell shows at least what is deployed.

@@ -89,18 +89,18 @@ func TestNothingHappensAtJumpHosts(t *testing.T) {
 
 func TestJumpCommand(t *testing.T) {
 	p := &program{Program: Program{Command: "/usr/bin/ssh"}, args: []string{"-F", "/a b"}}
-	far := &route{target: Target{Name: "fe80::1%eth0"}}
-	near := &route{target: Target{User: "u", Name: "near", Port: 22}, jump: far}
+	far := &route{target: Target{Name: "fe80::1%eth0"}, s: &settings{StrictHostKey: "no"}}
+	near := &route{target: Target{User: "u", Name: "near", Port: 22}, s: new(settings), jump: far}
 	got := p.jumpCommand(near, masterOptions{})
 	for _, want := range []string{
 		`/usr/bin/ssh -W \[%h\]:%p -F /a\ b -T -a -x -o ControlMaster=no `, ` -o PermitLocalCommand=no `, ` -l u -p 22 -- near`,
-		` -o ProxyCommand=/usr/bin/ssh\ -W\ \\\[%%h\\\]:%%p\ -F\ /a\\\ b\ -T\ -a\ -x\ `, `\ --\ fe80::1%%%%eth0 `,
+		` -o ProxyCommand=/usr/bin/ssh\ -W\ \\\[%%h\\\]:%%p\ -F\ /a\\\ b\ -T\ -a\ -x\ `, `\ StrictHostKeyChecking=accept-new\ `, `\ --\ fe80::1%%%%eth0 `,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in %s", want, got)
 		}
 	}
-	if args := p.masterArgs(&route{target: Target{Name: "node"}, jump: near}, "/s", masterOptions{}); slices.Contains(args, "-J") || strings.Contains(strings.Join(args, " "), "ProxyCommand") {
+	if args := p.masterArgs(&route{target: Target{Name: "node"}, s: new(settings), jump: near}, "/s", masterOptions{}); slices.Contains(args, "-J") || strings.Contains(strings.Join(args, " "), "ProxyCommand") {
 		t.Errorf("a program of the user's is told of jump hosts: %q", args)
 	}
 }

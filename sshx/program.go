@@ -194,15 +194,15 @@ var forcedOptions = []string{
 // masterArgs are the arguments that have OpenSSH connect to a host and wait at a control socket.
 func (p *program) masterArgs(r *route, socket string, o masterOptions) []string {
 	args := append(p.args[:len(p.args):len(p.args)], "-M", "-N", "-T", "-a", "-x", "-n", "-S", socket)
-	args = append(args, o.args()...)
+	args = append(args, o.args(r.s)...)
 	if p.system && r.jump != nil {
 		args = append(args, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
 	}
 	return append(args, r.target.args()...)
 }
 
-// args are the options of a connection to a host.
-func (o masterOptions) args() (args []string) {
+// args are the options of a connection to a host with these settings.
+func (o masterOptions) args(s *settings) (args []string) {
 	options := forcedOptions[:len(forcedOptions):len(forcedOptions)]
 	if o.batch {
 		options = append(options, "BatchMode=yes")
@@ -210,8 +210,11 @@ func (o masterOptions) args() (args []string) {
 	if o.fork {
 		options = append(options, "ForkAfterAuthentication=no")
 	}
-	if o.readOnly {
+	switch {
+	case o.readOnly:
 		options = append(options, "StrictHostKeyChecking=yes", "UpdateHostKeys=no")
+	case s.StrictHostKey == "no":
+		options = append(options, "StrictHostKeyChecking=accept-new") // the same, but a changed key is none
 	}
 	options = append(options, "ConnectTimeout="+seconds(o.connect),
 		"ServerAliveInterval="+seconds(o.interval), "ServerAliveCountMax="+strconv.Itoa(o.count))

@@ -11,7 +11,7 @@ import (
 func (p *program) jumpCommand(r *route, o masterOptions) string {
 	words := append([]string{p.Command}, p.args...)
 	words = append(words, "-T", "-a", "-x", "-o", "ControlMaster=no")
-	words = append(words, o.args()...)
+	words = append(words, o.args(r.s)...)
 	if r.jump != nil {
 		words = append(words, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
 	}
