@@ -133,13 +133,13 @@ func (a *agents) close() {
 	}
 }
 
-// agentSigner signs with a key of an agent. Sign gives up when ctx ends; the request it
+// agentSigner signs with a key of an agent. Sign gives up with the dial; the request it
 // leaves behind ends with the agent's answer or with the Client.
 type agentSigner struct {
-	ctx    context.Context
-	agents *agents
-	conn   *agentConn
-	key    ssh.PublicKey
+	attempt *authAttempt
+	conn    *agentConn
+	private ssh.PublicKey // which of the agent's
+	key     ssh.PublicKey // the same, or a certificate for it
 }
 
 var _ ssh.AlgorithmSigner = (*agentSigner)(nil)
@@ -161,7 +161,8 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 	case ssh.KeyAlgoRSASHA512:
 		flags = agent.SignatureFlagRsaSha512
 	}
-	if err := s.agents.signs.Acquire(s.ctx, 1); err != nil {
+	ctx, agents := s.attempt.ctx, s.attempt.client.agents
+	if err := agents.signs.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	type answer struct {
@@ -169,9 +170,9 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 		err error
 	}
 	done := make(chan answer, 1)
-	s.agents.start(func() {
-		defer s.agents.signs.Release(1)
-		sig, err := s.conn.client.SignWithFlags(s.key, data, flags)
+	agents.start(func() {
+		defer agents.signs.Release(1)
+		sig, err := s.conn.client.SignWithFlags(s.private, data, flags)
 		done <- answer{sig, err}
 	})
 	select {
@@ -180,7 +181,16 @@ func (s *agentSigner) SignWithAlgorithm(_ io.Reader, data []byte, algorithm stri
 			return nil, fmt.Errorf("the agent did not sign: %w", a.err)
 		}
 		return a.sig, nil
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return nil, errors.New("the agent did not sign in time")
 	}
+}
+
+// plainAgentKey gives a key of an agent as what it is, or as it is where it is of no type
+// that is known here.
+func plainAgentKey(k *agent.Key) ssh.PublicKey {
+	if key, err := ssh.ParsePublicKey(k.Blob); err == nil {
+		return key
+	}
+	return k
 }

@@ -33,8 +33,11 @@ type Options struct {
 	KeepaliveInterval time.Duration
 	KeepaliveCount    int
 
-	Interactive   bool                              // a person may be asked, by the function below
-	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
+	Interactive bool // a person may be asked, by the function below
+
+	// AskPassphrase asks for the passphrase of a key file that a server would take, again after
+	// a wrong one (NumberOfPasswordPrompts), and once for all hosts. It must end with ctx.
+	AskPassphrase func(ctx context.Context, path string) ([]byte, error)
 
 	Transport Transport // how hosts are reached, unless automatic
 	Program   *Program  // the ssh program that the user has git use; nil for none
@@ -42,6 +45,10 @@ type Options struct {
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
 	Logf func(string, ...any) // what is not worth an error; text in it may be the server's, quoted
+
+	// Warnf is told what the user should know although nothing has failed, each thing once:
+	// a key or an agent that cannot be used, an agent that seems to wait for a touch.
+	Warnf func(string, ...any)
 }
 
 // Client dials hosts with one user's OpenSSH configuration. It is safe for concurrent use.
@@ -62,7 +69,8 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	backoff func(ctx context.Context, try int) error // waits before another try
+	backoff  func(ctx context.Context, try int) error // waits before another try
+	scouting func()                                   // called before a host waits for another's keys
 }
 
 // New reads the configuration. A file that cannot be read or understood is a *ConfigError.
@@ -78,11 +86,14 @@ func New(opts Options) (*Client, error) {
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
 	}
+	if opts.Warnf == nil {
+		opts.Warnf = func(string, ...any) {}
+	}
 	if !opts.Interactive {
 		opts.AskPassphrase = nil
 	}
-	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
-		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
+	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase, opts.Warnf),
+		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}}
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)

@@ -37,8 +37,10 @@ func isFinal(err error) bool {
 // and once more where another type of host key must be asked for or the jump host was lost.
 func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 	exact, again := r.keyOnly, false
+	auth := &authAttempt{client: c, s: r.s}
+	defer auth.end()
 	for try := 1; ; {
-		conn, err := c.dialOnce(ctx, r, exact)
+		conn, err := c.dialOnce(ctx, r, auth, exact)
 		if err == nil {
 			return conn, nil
 		}
@@ -54,6 +56,8 @@ func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 			continue
 		case errors.As(err, &redial):
 			err = redial.err
+		case auth.again(err):
+			continue
 		case errors.As(err, &throttle) && !viaJump(err):
 			throttle.Tries = try
 			if try < maxThrottleTries && c.backoff(ctx, try) == nil {
@@ -87,9 +91,9 @@ type attempt struct {
 }
 
 // dialOnce makes one attempt: pacing, transport, handshake.
-func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, error) {
+func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exact bool) (*Conn, error) {
 	s := r.s
-	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port))}
+	a := &attempt{c: c, r: r, auth: auth, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port))}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -97,7 +101,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, err
 	defer a.clock.stop()
 	a.check = c.known.newCheck(s, r.shown, exact)
 	a.check.seeOnly = r.keyOnly
-	a.auth = &authAttempt{client: c, s: s, ctx: ctx, pause: a.clock.pause}
+	auth.begin(ctx, a.clock.pause)
 
 	config, err := a.sshConfig()
 	if err != nil {
@@ -154,6 +158,7 @@ func (a *attempt) sshConfig() (*ssh.ClientConfig, error) {
 func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConfig) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	a.clock.enter(StageHandshake, "the server did not finish the handshake", firstPositive(a.c.opts.HandshakeTimeout, DefaultHandshakeTimeout))
+	a.auth.wire = w
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.addr, config)
 	a.clock.stop()
 	if err != nil {
