@@ -98,6 +98,13 @@ func (l *Lines) Printf(format string, args ...any) {
 	l.write()
 }
 
+// Silence keeps everything from being printed until resume is called, so that the user can be
+// asked something on the same terminal. Whoever has something to print waits.
+func (l *Lines) Silence() (resume func()) {
+	l.mu.Lock()
+	return l.mu.Unlock
+}
+
 // Summary prints what has become of the nodes, after the lines that have not ended yet:
 // how many of each outcome, then for every node that is not well its outcome and its last
 // lines, under its name. Call it when the last node has finished, or when nobody waits longer.

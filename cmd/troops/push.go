@@ -83,12 +83,14 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	g.ask(lines, &options)
 	client, err := sshx.New(options)
 	if err != nil {
 		return err
 	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
-	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
+	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())
 	if results == nil {
 		return err // nothing was contacted
