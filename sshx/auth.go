@@ -18,6 +18,12 @@ const (
 	MaxKeyConnections = 3 // connections to one host, where more keys than that are there
 )
 
+// maxLostWaiting is how often a connection is made again that broke while a person was waited for.
+const maxLostWaiting = 3
+
+// errBroken is a connection that ended while keys were offered.
+var errBroken = errors.New("the connection broke")
+
 // candidate is a key that could be offered.
 type candidate struct {
 	signer ssh.Signer
@@ -56,7 +62,8 @@ type authAttempt struct {
 	signErr  error // of current
 
 	leave       func() // ends our scouting; nil where another host scouts
-	connections int    // on which all keys were refused
+	connections int    // on which keys were refused up to the limit
+	lost        int    // connections that were made again
 	waited      bool   // for a person or for the scout: the server may not have had that patience
 
 	elsewhere string // why ssh could get in where we cannot
@@ -64,11 +71,7 @@ type authAttempt struct {
 
 // begin prepares for a new connection. A key whose answer never came is offered again.
 func (a *authAttempt) begin(ctx context.Context, pause func(func())) {
-	a.ctx, a.refused = ctx, 0
-	a.pause = func(f func()) {
-		a.waited = true
-		pause(f)
-	}
+	a.ctx, a.pause, a.refused = ctx, pause, 0
 	if a.current != nil {
 		a.keys, a.current = slices.Insert(slices.Clone(a.keys), 0, *a.current), nil
 	}
@@ -91,9 +94,10 @@ func (a *authAttempt) again(err error) bool {
 	case auth.Limit:
 		a.connections++
 		return a.connections < MaxKeyConnections
-	case auth.Err != nil && a.waited && a.signErr == nil && !isDisconnect(auth.Err):
+	case errors.Is(auth.Err, errBroken) && a.waited:
+		a.lost++
 		a.waited = false
-		return true
+		return a.lost <= maxLostWaiting
 	}
 	return false
 }
@@ -110,7 +114,11 @@ func (a *authAttempt) next(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	}
 	a.methods = c.AllowedMethods
 	if broken := a.wire.broken.Load(); broken != nil {
-		return nil, fmt.Errorf("the connection broke: %w", plainNetError(*broken))
+		return nil, fmt.Errorf("%w: %w", errBroken, plainNetError(*broken))
+	}
+	var slow *TimeoutError
+	if errors.As(a.signErr, &slow) {
+		return nil, slow // an agent that hangs does not sign with another key either
 	}
 	if a.current != nil && len(c.TriedMethods) > a.refused+1 {
 		a.tried = append(a.tried, a.currentName())
@@ -177,6 +185,7 @@ func (a *authAttempt) await(scouted <-chan struct{}) {
 		return
 	default:
 	}
+	a.waited = true
 	a.pause(func() {
 		a.client.scouting()
 		select {
@@ -225,7 +234,8 @@ func (w *watchedSigner) Algorithms() []string {
 func (w *watchedSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	sig, err := w.AlgorithmSigner.SignWithAlgorithm(rand, data, algorithm)
 	w.attempt.signErr = err
-	if _, ok := w.AlgorithmSigner.(*agentSigner); ok && err != nil && w.attempt.ctx.Err() == nil {
+	var refused *agentError
+	if errors.As(err, &refused) {
 		w.attempt.elsewhere = "a key of the agent that signs for ssh only" // such as one with destination constraints
 	}
 	return sig, err

@@ -8,6 +8,8 @@ import (
 	"os/user"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // The limits of a dial where neither [Options] nor the configuration sets them.
@@ -65,6 +67,8 @@ type Client struct {
 	jumps   *jumpPool
 	other   *otherTransports
 
+	touching *semaphore.Weighted // maxTouchDials
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -93,8 +97,8 @@ func New(opts Options) (*Client, error) {
 		opts.AskPassphrase = nil
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase, opts.Warnf),
-		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}}
-	c.agents = newAgents(&c.wg)
+		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
+	c.agents = newAgents(&c.wg, opts.Warnf)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())

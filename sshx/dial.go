@@ -107,6 +107,11 @@ func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exac
 	if err != nil {
 		return nil, a.fail(ctx, StageConfig, err)
 	}
+	leave, err := c.touchTurn(ctx, r)
+	if err != nil {
+		return nil, a.fail(ctx, StageConnect, err)
+	}
+	defer leave()
 	var jump *Conn
 	if r.jump != nil {
 		if jump, err = c.shared(ctx, r.jump); err != nil {
@@ -172,7 +177,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 		return nil, a.fail(ctx, StageAuth, context.Cause(ctx))
 	}
 	if a.auth.current != nil {
-		a.c.winners.set(groupOf(a.r.s), a.auth.current.id())
+		a.c.winners.set(groupOf(a.r.s), *a.auth.current)
 	}
 	conn.keepalive(firstPositive(a.c.opts.KeepaliveInterval, a.r.s.AliveInterval, DefaultKeepaliveInterval),
 		firstPositive(a.c.opts.KeepaliveCount, a.r.s.AliveCount, DefaultKeepaliveCount))

@@ -236,7 +236,7 @@ func TestWinnersMoveToTheFront(t *testing.T) {
 		}
 		return out
 	}
-	w.set("g", keys[2].id())
+	w.set("g", keys[2])
 	if got := names(w.first("g", keys)); !slices.Equal(got, []string{"c", "a", "b"}) {
 		t.Errorf("got %v", got)
 	}

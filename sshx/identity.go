@@ -222,6 +222,7 @@ func (s *fileSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm st
 	a := s.attempt
 	signer, err := s.id.opened()
 	if signer == nil && err == nil {
+		a.waited = true
 		a.pause(func() { signer, err = s.id.open(a.ctx, a.client.keys, a.s.PasswordPrompts) })
 	}
 	if err != nil {

@@ -24,10 +24,9 @@ func (a *authAttempt) gather() {
 	files := a.fileEntries()
 	conn := a.agent()
 	var configured, others []entry
-	for _, k := range conn.keys {
-		key := plainAgentKey(k)
+	for j, key := range conn.keys {
 		if err := checkRSASize(key, a.s.RequiredRSASize); err != nil {
-			a.skip(printable(k.Comment)+" (agent)", err.Error())
+			a.skip(conn.names[j], err.Error())
 			continue
 		}
 		i := slices.IndexFunc(files, func(e entry) bool { return e.key != nil && keyBlob(e.key) == keyBlob(key) })
@@ -36,7 +35,7 @@ func (a *authAttempt) gather() {
 			configured = append(configured, entry{key, files[i].id, files[i].name + " (agent)", conn})
 			files = slices.Delete(files, i, i+1)
 		case !a.s.IdentitiesOnly:
-			others = append(others, entry{key, nil, printable(k.Comment) + " (agent)", conn})
+			others = append(others, entry{key, nil, conn.names[j], conn})
 		}
 	}
 	a.offerAll(slices.Concat(a.certificates(), configured, others, files))
@@ -205,6 +204,7 @@ func (a *authAttempt) candidate(signer ssh.AlgorithmSigner, name string) (candid
 func (a *authAttempt) reveal(k candidate) (candidate, error) {
 	var opened ssh.Signer
 	var err error
+	a.waited = true
 	a.pause(func() { opened, err = k.hidden.open(a.ctx, a.client.keys, a.s.PasswordPrompts) })
 	if err != nil {
 		return k, err

@@ -18,6 +18,7 @@ type winners struct {
 // keyGroup is what is known of one group.
 type keyGroup struct {
 	key     string        // the id of the key that was taken, empty for none yet
+	touch   bool          // the key has to be touched
 	scouted chan struct{} // closed when the scout has ended, with a key or without
 }
 
@@ -42,7 +43,7 @@ func (w *winners) enter(group string) (scouted <-chan struct{}, leave func()) {
 }
 
 // set remembers the key that a host has taken.
-func (w *winners) set(group, id string) {
+func (w *winners) set(group string, k candidate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	g, ok := w.groups[group]
@@ -51,7 +52,15 @@ func (w *winners) set(group, id string) {
 		close(g.scouted)
 		w.groups[group] = g
 	}
-	g.key = id
+	g.key, g.touch = k.id(), k.touch()
+}
+
+// touched reports whether the hosts of a group take a key that has to be touched.
+func (w *winners) touched(group string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	g, ok := w.groups[group]
+	return ok && g.touch
 }
 
 // first moves the remembered key to the front.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"troops/output"
+	"troops/push"
 	"troops/sshx"
 )
 
@@ -42,6 +43,17 @@ func (g *global) ask(lines *output.Lines, o *sshx.Options) {
 	a := &asker{env: os.Getenv, tty: terminalPath, stderr: g.err, ended: g.stop.soft, silence: lines.Silence}
 	o.Interactive, o.AskPassphrase = a.can(), a.passphrase
 	o.Warnf = func(format string, args ...any) { lines.Printf("warning: "+format, args...) }
+}
+
+// sayTouches tells the user before any host is dialled that a key has to be touched for each.
+func sayTouches(ctx context.Context, client *sshx.Client, r *push.Rollout, lines *output.Lines) {
+	hosts := make([]string, len(r.Targets))
+	for i, t := range r.Targets {
+		hosts[i] = t.Host
+	}
+	for _, touch := range client.Touches(ctx, hosts) {
+		lines.Printf("warning: the key %s has to be touched once for each host that takes it: up to %d times", touch.Key, touch.Hosts)
+	}
 }
 
 // can reports whether there is any way to ask.

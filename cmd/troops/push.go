@@ -89,6 +89,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	sayTouches(ctx, client, r, lines)
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())
