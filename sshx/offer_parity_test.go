@@ -18,40 +18,42 @@ type offerCase struct {
 	config string   // of the host; @ is the home directory
 	agent  []string // key files it holds, +cert for a key with its certificate
 	remove []string // files that are not there
+	open   string   // a file that others can read
 	want   string   // what is offered, in order, checked against both
 }
 
 // offerCases use the keys a to d (ed25519), e (ecdsa) and r (rsa); a, b and r have a certificate
 // in FILE-cert.pub, c one in c-other.pub, host.pub is a certificate for hosts.
 var offerCases = []offerCase{
-	{"files in their order", "IdentityFile @/d\nIdentityFile @/c", nil, nil, "d c"},
-	{"twice the same file", "IdentityFile @/d\nIdentityFile @/c\nIdentityFile @/d", nil, nil, "d c"},
-	{"a certificate beside its key", "IdentityFile @/a\nIdentityFile @/d", nil, nil, "a a-cert d"},
-	{"the agent before files", "IdentityFile @/c\nIdentityFile @/d", []string{"e"}, nil, "e c d"},
-	{"configured keys of the agent first, in its order", "IdentityFile @/c\nIdentityFile @/d", []string{"e", "d", "r", "c"}, nil, "d c e r"},
-	{"IdentitiesOnly", "IdentitiesOnly yes\nIdentityFile @/c\nIdentityFile @/d", []string{"e", "d", "r"}, nil, "d c"},
-	{"IdentityAgent none", "IdentityAgent none\nIdentityFile @/c", []string{"e"}, nil, "c"},
-	{"IdentityAgent is a socket", "IdentityAgent @/agent.sock\nIdentityFile @/c", []string{"e"}, nil, "e c"},
-	{"IdentityAgent is a variable", "IdentityAgent $TROOPS_TEST_AGENT\nIdentityFile @/c", []string{"e"}, nil, "e c"},
-	{"a public key selects from the agent", "IdentitiesOnly yes\nIdentityFile @/d.pub", []string{"e", "d"}, nil, "d"},
-	{"a public key without a private file", "IdentitiesOnly yes\nIdentityFile @/d", []string{"e", "d"}, []string{"d"}, "d"},
-	{"without .pub files", "IdentityFile @/c\nIdentityFile @/d", []string{"e", "d"}, []string{"c.pub", "d.pub"}, "d e c"},
-	{"no IdentityFile at all", "IdentityFile none", []string{"e", "c"}, nil, "e c"},
-	{"CertificateFile first", "CertificateFile @/c-other.pub\nIdentityFile @/d\nIdentityFile @/c", nil, nil, "c-other d c"},
-	{"CertificateFile before the agent", "CertificateFile @/c-other.pub\nIdentityFile @/d", []string{"e", "c"}, nil, "c-other e c d"},
-	{"two CertificateFiles", "CertificateFile @/c-other.pub\nCertificateFile @/a-cert.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "c-other a-cert a c"},
-	{"CertificateFile hides those beside keys", "CertificateFile @/c-other.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "c-other a c"},
-	{"a certificate for hosts is none for users", "CertificateFile @/host.pub\nIdentityFile @/c", nil, nil, "c"},
-	{"a missing CertificateFile", "CertificateFile @/gone.pub\nIdentityFile @/a", nil, nil, "a"},
-	{"a certificate beside a key of the agent", "IdentityFile @/a", []string{"e", "a"}, nil, "a e a-cert"},
-	{"a certificate in the agent", "IdentityFile @/c", []string{"+a"}, nil, "a a-cert c"},
-	{"a configured certificate in the agent", "IdentitiesOnly yes\nIdentityFile @/a", []string{"+a", "e"}, nil, "a a-cert"},
-	{"another certificate in the agent, IdentitiesOnly", "IdentitiesOnly yes\nIdentityFile @/a", []string{"+a"}, []string{"a-cert.pub"}, "a"},
-	{"PubkeyAcceptedAlgorithms takes types away", "PubkeyAcceptedAlgorithms -ssh-ed25519\nIdentityFile @/c\nIdentityFile @/r\nIdentityFile @/e", []string{"d"}, nil, "r r-cert e"},
-	{"PubkeyAcceptedAlgorithms names types", "PubkeyAcceptedAlgorithms rsa-sha2-256,ecdsa-*\nIdentityFile @/c\nIdentityFile @/r\nIdentityFile @/e", nil, nil, "r e"},
-	{"PubkeyAcceptedAlgorithms, first", "PubkeyAcceptedAlgorithms ^ecdsa-sha2-nistp256\nIdentityFile @/c\nIdentityFile @/e", nil, nil, "c e"},
-	{"certificates only", "PubkeyAcceptedAlgorithms *-cert-*\nIdentityFile @/a\nIdentityFile @/b\nIdentityFile @/r", nil, nil, "a-cert b-cert r-cert"},
-	{"RequiredRSASize", "RequiredRSASize 4096\nIdentityFile @/r\nIdentityFile @/c", []string{"r"}, nil, "c"},
+	{"files in their order", "IdentityFile @/d\nIdentityFile @/c", nil, nil, "", "d c"},
+	{"twice the same file", "IdentityFile @/d\nIdentityFile @/c\nIdentityFile @/d", nil, nil, "", "d c"},
+	{"a certificate beside its key", "IdentityFile @/a\nIdentityFile @/d", nil, nil, "", "a a-cert d"},
+	{"the agent before files", "IdentityFile @/c\nIdentityFile @/d", []string{"e"}, nil, "", "e c d"},
+	{"configured keys of the agent first, in its order", "IdentityFile @/c\nIdentityFile @/d", []string{"e", "d", "r", "c"}, nil, "", "d c e r"},
+	{"IdentitiesOnly", "IdentitiesOnly yes\nIdentityFile @/c\nIdentityFile @/d", []string{"e", "d", "r"}, nil, "", "d c"},
+	{"IdentityAgent none", "IdentityAgent none\nIdentityFile @/c", []string{"e"}, nil, "", "c"},
+	{"IdentityAgent is a socket", "IdentityAgent @/agent.sock\nIdentityFile @/c", []string{"e"}, nil, "", "e c"},
+	{"IdentityAgent is a variable", "IdentityAgent $TROOPS_TEST_AGENT\nIdentityFile @/c", []string{"e"}, nil, "", "e c"},
+	{"a public key selects from the agent", "IdentitiesOnly yes\nIdentityFile @/d.pub", []string{"e", "d"}, nil, "", "d"},
+	{"a public key without a private file", "IdentitiesOnly yes\nIdentityFile @/d", []string{"e", "d"}, []string{"d"}, "", "d"},
+	{"without .pub files", "IdentityFile @/c\nIdentityFile @/d", []string{"e", "d"}, []string{"c.pub", "d.pub"}, "", "d e c"},
+	{"no IdentityFile at all", "IdentityFile none", []string{"e", "c"}, nil, "", "e c"},
+	{"CertificateFile first", "CertificateFile @/c-other.pub\nIdentityFile @/d\nIdentityFile @/c", nil, nil, "", "c-other d c"},
+	{"CertificateFile before the agent", "CertificateFile @/c-other.pub\nIdentityFile @/d", []string{"e", "c"}, nil, "", "c-other e c d"},
+	{"two CertificateFiles", "CertificateFile @/c-other.pub\nCertificateFile @/a-cert.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "", "c-other a-cert a c"},
+	{"CertificateFile hides those beside keys", "CertificateFile @/c-other.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "", "c-other a c"},
+	{"a certificate for hosts is none for users", "CertificateFile @/host.pub\nIdentityFile @/c", nil, nil, "", "c"},
+	{"a missing CertificateFile", "CertificateFile @/gone.pub\nIdentityFile @/a", nil, nil, "", "a"},
+	{"a certificate beside a key of the agent", "IdentityFile @/a", []string{"e", "a"}, nil, "", "a e a-cert"},
+	{"a certificate in the agent", "IdentityFile @/c", []string{"+a"}, nil, "", "a a-cert c"},
+	{"a configured certificate in the agent", "IdentitiesOnly yes\nIdentityFile @/a", []string{"+a", "e"}, nil, "", "a a-cert"},
+	{"another certificate in the agent, IdentitiesOnly", "IdentitiesOnly yes\nIdentityFile @/a", []string{"+a"}, []string{"a-cert.pub"}, "", "a"},
+	{"PubkeyAcceptedAlgorithms takes types away", "PubkeyAcceptedAlgorithms -ssh-ed25519\nIdentityFile @/c\nIdentityFile @/r\nIdentityFile @/e", []string{"d"}, nil, "", "r r-cert e"},
+	{"PubkeyAcceptedAlgorithms names types", "PubkeyAcceptedAlgorithms rsa-sha2-256,ecdsa-*\nIdentityFile @/c\nIdentityFile @/r\nIdentityFile @/e", nil, nil, "", "r e"},
+	{"PubkeyAcceptedAlgorithms, first", "PubkeyAcceptedAlgorithms ^ecdsa-sha2-nistp256\nIdentityFile @/c\nIdentityFile @/e", nil, nil, "", "c e"},
+	{"certificates only", "PubkeyAcceptedAlgorithms *-cert-*\nIdentityFile @/a\nIdentityFile @/b\nIdentityFile @/r", nil, nil, "", "a-cert b-cert r-cert"},
+	{"a key that others can read selects from the agent", "IdentitiesOnly yes\nIdentityFile @/d", []string{"e", "d"}, []string{"d.pub"}, "d", "d"},
+	{"RequiredRSASize", "RequiredRSASize 4096\nIdentityFile @/r\nIdentityFile @/c", []string{"r"}, nil, "", "c"},
 }
 
 // offerKeys writes the keys of the cases and gives their names by fingerprint.
@@ -116,6 +118,11 @@ func TestOrderOfKeysIsThatOfSSH(t *testing.T) {
 			a.load(t, h, tt.agent)
 			for _, f := range tt.remove {
 				if err := os.Remove(h.path(f)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.open != "" {
+				if err := os.Chmod(h.path(tt.open), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
