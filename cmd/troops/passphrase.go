@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,21 +39,33 @@ type asker struct {
 	silence func() (resume func()) // keeps other output from the terminal meanwhile
 }
 
-// ask has ssh ask the user and tell what it warns of, on the terminal that lines go to.
-func (g *global) ask(lines *output.Lines, o *sshx.Options) {
+// ask has ssh ask the user, and warn on standard error.
+func (g *global) ask(o *sshx.Options) {
+	a := &asker{env: os.Getenv, tty: terminalPath, stderr: g.err, ended: g.stop.soft, silence: func() func() { return func() {} }}
+	o.Interactive, o.AskPassphrase = a.can(), a.passphrase
+	var mu sync.Mutex
+	o.Warnf = func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(g.err, "troops: warning: %s\n", clean(fmt.Sprintf(format, args...)))
+	}
+}
+
+// askBeside has ssh ask and warn on a terminal that lines are printed to all the while.
+func (g *global) askBeside(lines *output.Lines, o *sshx.Options) {
 	a := &asker{env: os.Getenv, tty: terminalPath, stderr: g.err, ended: g.stop.soft, silence: lines.Silence}
 	o.Interactive, o.AskPassphrase = a.can(), a.passphrase
 	o.Warnf = func(format string, args ...any) { lines.Printf("warning: "+format, args...) }
 }
 
 // sayTouches tells the user before any host is dialled that a key has to be touched for each.
-func sayTouches(ctx context.Context, client *sshx.Client, r *push.Rollout, lines *output.Lines) {
+func sayTouches(ctx context.Context, client *sshx.Client, r *push.Rollout, warnf func(string, ...any)) {
 	hosts := make([]string, len(r.Targets))
 	for i, t := range r.Targets {
 		hosts[i] = t.Host
 	}
 	for _, touch := range client.Touches(ctx, hosts) {
-		lines.Printf("warning: the key %s has to be touched once for each host that takes it: up to %d times", touch.Key, touch.Hosts)
+		warnf("the key %s has to be touched once for each host that takes it: up to %d times", touch.Key, touch.Hosts)
 	}
 }
 
