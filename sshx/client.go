@@ -16,7 +16,7 @@ import (
 const (
 	DefaultConnectTimeout    = 10 * time.Second // one TCP connect, or a jump host's
 	DefaultHandshakeTimeout  = 15 * time.Second // banner, key exchange, host key
-	DefaultAuthTimeout       = 20 * time.Second // all keys of one connection
+	DefaultAuthTimeout       = 20 * time.Second // all keys of one connection, without the time of agents and persons
 	DefaultExecTimeout       = 20 * time.Second // a session and the start of its command
 	DefaultKeepaliveInterval = 15 * time.Second // silence before the server is asked for a sign
 	DefaultKeepaliveCount    = 3                // signs that may stay out before the connection is closed
@@ -99,7 +99,7 @@ func New(opts Options) (*Client, error) {
 	if !opts.Interactive {
 		opts.AskPassphrase = nil
 	}
-	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase, opts.Warnf),
+	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
 		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
 	c.known.readOnly = opts.ReadOnly
 	c.agents = newAgents(&c.wg, opts.Warnf)

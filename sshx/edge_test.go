@@ -182,7 +182,7 @@ func TestKeyFilesThatAreNone(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, maxKeyFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ring := newKeyring(nil, t.Logf)
+	ring := newKeyring(nil)
 	for _, path := range []string{dir, big, "/dev/zero"} {
 		if err := ring.get(path).usable(ring, false); err == nil || !strings.Contains(err.Error(), "not a key file") {
 			t.Errorf("%s: %v", path, err)

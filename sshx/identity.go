@@ -34,6 +34,7 @@ type identity struct {
 	cert    *ssh.Certificate // from FILE-cert.pub
 	locked  []byte           // the file's text, where it needs a passphrase
 	private error            // why the private half cannot be used; fs.ErrNotExist where there is none
+	exposed sync.Once        // the user is told of private, where others can read the file
 
 	mu     sync.Mutex
 	signer ssh.Signer // nil where locked or err
@@ -43,15 +44,14 @@ type identity struct {
 // keyring caches the identity files of a Client.
 type keyring struct {
 	askPassphrase func(ctx context.Context, path string) ([]byte, error) // nil: nobody to ask
-	warnf         func(string, ...any)
-	asking        chan struct{} // holds a token while a person is asked: one question at a time
+	asking        chan struct{}                                          // holds a token while a person is asked: one question at a time
 
 	mu    sync.Mutex
 	files map[string]*identity
 }
 
-func newKeyring(ask func(context.Context, string) ([]byte, error), warnf func(string, ...any)) *keyring {
-	return &keyring{askPassphrase: ask, warnf: warnf, asking: make(chan struct{}, 1), files: make(map[string]*identity)}
+func newKeyring(ask func(context.Context, string) ([]byte, error)) *keyring {
+	return &keyring{askPassphrase: ask, asking: make(chan struct{}, 1), files: make(map[string]*identity)}
 }
 
 // get reads an identity file, or gives it as it was read before.
@@ -63,13 +63,13 @@ func (k *keyring) get(path string) *identity {
 		k.files[path] = id
 	}
 	k.mu.Unlock()
-	id.load.Do(func() { id.read(k.warnf) })
+	id.load.Do(id.read)
 	return id
 }
 
 // read fills the identity from the private file, FILE.pub and FILE-cert.pub.
-func (id *identity) read(warnf func(string, ...any)) {
-	id.readPrivate(warnf)
+func (id *identity) read() {
+	id.readPrivate()
 	if id.public == nil {
 		id.public = readPublic(id.path + ".pub")
 	}
@@ -78,7 +78,7 @@ func (id *identity) read(warnf func(string, ...any)) {
 
 // readPrivate reads the file itself. An IdentityFile may also be a public key, whose
 // private half is in the agent.
-func (id *identity) readPrivate(warnf func(string, ...any)) {
+func (id *identity) readPrivate() {
 	st, err := os.Stat(id.path)
 	if err != nil {
 		id.private = plainPathError(err)
@@ -105,10 +105,12 @@ func (id *identity) readPrivate(warnf func(string, ...any)) {
 	}
 	// A key that others can read is good for nothing but to select one of the agent, as with ssh.
 	if err := checkOwner(st, 0o077); err != nil && os.Getuid() == ownerOf(st) {
-		id.private, id.signer, id.locked = err, nil, nil
-		warnf("the private key %s is ignored: %v", printable(id.path), err)
+		id.private, id.signer, id.locked = &exposedError{err}, nil, nil
 	}
 }
+
+// exposedError is a private key that others can read.
+type exposedError struct{ error }
 
 // readKeyFile reads a regular file of bounded length.
 func readKeyFile(path string) ([]byte, error) {

@@ -156,6 +156,10 @@ func (a *authAttempt) signer(e entry, all []entry) (ssh.AlgorithmSigner, error) 
 // fileSigner signs with an identity file.
 func (a *authAttempt) fileSigner(id *identity, key ssh.PublicKey) (ssh.AlgorithmSigner, error) {
 	if err := id.usable(a.client.keys, a.mayAsk()); err != nil {
+		var exposed *exposedError
+		if errors.As(err, &exposed) {
+			id.exposed.Do(func() { a.client.opts.Warnf("the private key %s is ignored: %v", printable(id.path), err) })
+		}
 		return nil, err
 	}
 	if key == nil {
@@ -169,7 +173,9 @@ func (a *authAttempt) fileSigner(id *identity, key ssh.PublicKey) (ssh.Algorithm
 }
 
 // mayAsk reports whether a person may be asked for this host.
-func (a *authAttempt) mayAsk() bool { return a.client.opts.Interactive && !a.s.BatchMode }
+func (a *authAttempt) mayAsk() bool {
+	return a.client.opts.Interactive && !a.s.BatchMode && a.s.PasswordPrompts > 0
+}
 
 // skip notes a key that is not offered.
 func (a *authAttempt) skip(name, reason string) { a.skipped = append(a.skipped, name+": "+reason) }

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"os/user"
 	"strings"
 	"sync"
@@ -166,6 +167,53 @@ func TestTouchedKeysSignOneAtATime(t *testing.T) {
 	wg.Wait()
 	if a.most != 1 || a.key.counter != 12 {
 		t.Errorf("%d at once, touched %d times", a.most, a.key.counter)
+	}
+}
+
+// TestFewHostsThatWantATouchAreDialledAtOnce has them behind a jump host that wants one, too.
+func TestFewHostsThatWantATouchAreDialledAtOnce(t *testing.T) {
+	h := newHome(t)
+	a := newSoftAgent(t, h)
+	jump := (&server{accepts: only(a.key.public)}).start(t)
+	h.knows(jump)
+	config := "Host node-*\n ProxyJump " + jump.addr + "\n HostName 127.0.0.1\nHost *\n IdentitiesOnly yes\n IdentityFile " + h.path("yubi.pub") + "\n"
+	arrived := make(chan struct{}, 16)
+	for i := range 8 {
+		s := (&server{accepts: only(a.key.public), onConn: func(net.Conn) bool { arrived <- struct{}{}; return true }}).start(t)
+		h.knows(s)
+		config = fmt.Sprintf("Host node-%d\n Port %s\n", i, s.port()) + config
+	}
+	h.config(config)
+	c := h.client(Options{})
+	h.dial(c, "node-0") // now the key is known
+	await(t, "the first host", arrived)
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
+	a.mu.Lock()
+	a.hold = hold
+	a.mu.Unlock()
+	var wg sync.WaitGroup
+	for i := 1; i < 8; i++ {
+		wg.Go(func() {
+			conn, err := c.Dial(t.Context(), fmt.Sprint("node-", i))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.Close()
+		})
+	}
+	for range maxTouchDials {
+		await(t, "a host", arrived)
+	}
+	if c.touching.TryAcquire(1) {
+		t.Error("more hosts could be dialled while four wait for a touch")
+	}
+	release()
+	wg.Wait()
+	if a.key.counter != 9 {
+		t.Errorf("touched %d times for 8 hosts and their jump host", a.key.counter)
 	}
 }
 

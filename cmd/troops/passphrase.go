@@ -24,6 +24,7 @@ const (
 	terminalPath   = "/dev/tty"
 	defaultAskpass = "/usr/bin/ssh-askpass"
 	maxPassphrase  = 1023
+	askpassDelay   = time.Second // for what SSH_ASKPASS leaves behind, once it has ended
 )
 
 // errNoAnswer is a question that nobody has answered.
@@ -126,7 +127,7 @@ func (a *asker) runAskpass(ctx context.Context, prompt string) ([]byte, error) {
 		program = defaultAskpass
 	}
 	cmd := exec.CommandContext(ctx, program, prompt)
-	cmd.Stderr = a.stderr
+	cmd.Stderr, cmd.WaitDelay = a.stderr, askpassDelay
 	out, err := cmd.Output()
 	switch {
 	case ctx.Err() != nil:
