@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 func readFile(t testing.TB, path string) []byte {
@@ -261,6 +262,33 @@ func TestEncryptedKeyOfTheOldFormat(t *testing.T) {
 	h.knows(s)
 	c := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("open sesame"), nil }})
 	h.dial(c, s.addr)
+}
+
+func TestAKeyOfTheOldFormatIsNotOfferedTwice(t *testing.T) {
+	h := newHome(t)
+	out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "open sesame", "-f", h.path("nopub")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Remove(h.path("nopub.pub")); err != nil {
+		t.Fatal(err)
+	}
+	private, err := ssh.ParseRawPrivateKeyWithPassphrase(readFile(t, h.path("nopub")), []byte("open sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newAgent(t, h).Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	h.config(identities(h, "nopub"))
+	s := (&server{accepts: func(string, ssh.PublicKey) bool { return false }}).start(t)
+	h.knows(s)
+	c := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("open sesame"), nil }})
+	_, err = c.Dial(t.Context(), s.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || !slices.Equal(ae.Tried, []string{" (agent)", "~/id"}) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestDialCancelledDuringAuthentication(t *testing.T) {

@@ -40,6 +40,7 @@ var offerCases = []offerCase{
 	{"no IdentityFile at all", "IdentityFile none", []string{"e", "c"}, nil, "", "e c"},
 	{"CertificateFile first", "CertificateFile @/c-other.pub\nIdentityFile @/d\nIdentityFile @/c", nil, nil, "", "c-other d c"},
 	{"CertificateFile before the agent", "CertificateFile @/c-other.pub\nIdentityFile @/d", []string{"e", "c"}, nil, "", "c-other e c d"},
+	{"CertificateFile before configured keys of the agent", "CertificateFile @/c-other.pub\nIdentityFile @/d\nIdentityFile @/c", []string{"e", "d"}, nil, "", "c-other d e c"},
 	{"two CertificateFiles", "CertificateFile @/c-other.pub\nCertificateFile @/a-cert.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "", "c-other a-cert a c"},
 	{"CertificateFile hides those beside keys", "CertificateFile @/c-other.pub\nIdentityFile @/a\nIdentityFile @/c", nil, nil, "", "c-other a c"},
 	{"a certificate for hosts is none for users", "CertificateFile @/host.pub\nIdentityFile @/c", nil, nil, "", "c"},

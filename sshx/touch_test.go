@@ -146,13 +146,18 @@ func TestTouchedKeysSignOneAtATime(t *testing.T) {
 	h := newHome(t)
 	a := newSoftAgent(t, h)
 	h.config("Host *\n IdentitiesOnly yes\n IdentityFile " + h.path("yubi.pub") + "\n")
+	a.hold = make(chan struct{})
+	release := sync.OnceFunc(func() { close(a.hold) })
+	signing := make(chan string, 16)
 	var servers []*server
 	for range 3 {
 		s := (&server{accepts: only(a.key.public)}).start(t)
 		h.knows(s)
 		servers = append(servers, s)
 	}
-	c := h.client(Options{})
+	c := h.client(Options{Warnf: func(format string, args ...any) { signing <- format }})
+	c.agents.slow = 0
+	t.Cleanup(release)
 	var wg sync.WaitGroup
 	for i := range 12 {
 		wg.Go(func() {
@@ -164,6 +169,11 @@ func TestTouchedKeysSignOneAtATime(t *testing.T) {
 			conn.Close()
 		})
 	}
+	await(t, "a signature", signing)
+	if c.agents.open[a.socket].touch.TryAcquire(1) {
+		t.Error("another one could be asked for")
+	}
+	release()
 	wg.Wait()
 	if a.most != 1 || a.key.counter != 12 {
 		t.Errorf("%d at once, touched %d times", a.most, a.key.counter)
