@@ -69,10 +69,26 @@ func TestCanary(t *testing.T) {
 
 	s.troops("status").exits(0).shows(`^1 node behind by 1 commit, at .*\n    last run: failed of [0-9a-f]+ in deploy, exit code 9, by .*\n    roles web; `, `^9 nodes behind by 1 commit, at .*\n    roles db; `)
 
+	// A deployment that ends well and leaves a canary sick: its check finds that out after the soak.
+	sick := s.commit(map[string]string{"deploy.py": roles(`
+import os
+if not os.environ.get('TROOPS_CHECK'):
+    open('/run/sick', 'w').close()
+@troops.check(roles=['db'])
+def check():
+    assert not os.path.exists('/run/sick'), 'sick'
+`)})
+	s.troops("push", "--waves", "10%,100%", "--soak", "1s").exits(3).shows(
+		`^db-\S+ +! AssertionError: sick$`, `^troops: 20 nodes: 1 deployed, 1 failed, 18 not started in `, `^db-\S+ +\* failed in check: exit code 1`)
+	if done := at(sick); len(done) != 2 {
+		t.Errorf("the sick canary was taken back, or others have it: %v", done)
+	}
+	s.troops("status").exits(0).shows(`^    last check failed: `)
+
 	// A rollout in waves that is killed is resumed by somebody else, from another clone.
 	last := s.commit(map[string]string{"deploy.py": roles("print('mended')\n")})
 	killed := s.troops("push", "--waves", "10%,100%", "--soak", "1h")
-	killed.sees("waiting 1h0m0s before the next wave")
+	killed.sees("waiting 1h0m0s, then looking")
 	if err := killed.kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,12 @@ func count(s *wire.NodeStatus, r wire.Result) {
 	if r.State == wire.Joined {
 		return // the other one counts
 	}
+	if r.Check {
+		if r.Commit == s.Commit && (s.Check == nil || ended(*s.Check).Before(ended(r))) {
+			s.Check = &r
+		}
+		return
+	}
 	if s.Last == nil || ended(*s.Last).Before(ended(r)) {
 		s.Last = &r
 	}

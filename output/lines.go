@@ -78,7 +78,7 @@ func (l *Lines) Emit(e push.Event) {
 	case push.Wave:
 		l.wave(e)
 	case push.Soaking:
-		l.say(fmt.Sprintf("waiting %v before the next wave", e.For))
+		l.say(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:
 		l.phase(e)
 	case push.Connected:

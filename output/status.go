@@ -141,6 +141,10 @@ func statusOf(s push.NodeState) statusLine {
 		return l
 	}
 	l.lastRun(n)
+	if c := n.Check; c != nil && c.State != wire.OK {
+		l.order = min(l.order, orderFailed)
+		l.addTimed("last check "+string(c.State)+": "+cmp.Or(c.Error, fmt.Sprintf("exit code %d", c.ExitCode)), ", %s ago", n.Now.Sub(c.Ended))
+	}
 	l.activeRuns(n)
 	about := "troops " + n.Troops
 	if n.Last != nil && n.Last.Reported {

@@ -29,7 +29,7 @@ type Wave struct {
 	Nodes      []string // hosts, in order of the plan
 }
 
-// Soaking says that a wave has ended well and the next one waits.
+// Soaking says that a wave has ended well and that its nodes are looked at again after a while.
 type Soaking struct {
 	For time.Duration
 }
@@ -42,10 +42,11 @@ type Phase struct {
 	At    time.Time
 }
 
-// The phases of a node before its run begins.
+// The phases of a node before and after its run.
 const (
 	PhaseConnect = "connect"
 	PhasePush    = "push"
+	PhaseCheck   = "check" // after the run: the checks of what is deployed
 )
 
 // Connected says how a node was reached, as often as it was.
@@ -73,7 +74,8 @@ type Output struct {
 	Data   []byte
 }
 
-// Finished is a node's last event.
+// Finished says how it ended for a node. A node that was deployed, and is not well any more after
+// its wave has soaked, finishes once more.
 type Finished struct {
 	Node    string
 	Outcome Outcome

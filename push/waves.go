@@ -39,9 +39,6 @@ func (w *waves) run(ctx context.Context) {
 	ends := waveEnds(r.Waves, len(r.Targets))
 	from := 0
 	for i, end := range ends {
-		if i > 0 && !w.soak(ctx) {
-			break
-		}
 		if len(r.Waves) > 0 {
 			wave := Wave{Number: i + 1, Of: len(ends)}
 			for _, t := range r.Targets[from:end] {
@@ -50,7 +47,12 @@ func (w *waves) run(ctx context.Context) {
 			r.Sink.Emit(wave)
 		}
 		w.wave(ctx, from, end)
-		if from = end; w.over(ctx) != "" {
+		begin := from
+		from = end
+		if end < len(r.Targets) {
+			w.soak(ctx, begin, end)
+		}
+		if w.over(ctx) != "" {
 			break
 		}
 	}
@@ -107,21 +109,52 @@ func (w *waves) over(ctx context.Context) string {
 	return w.budget.spent()
 }
 
-// soak waits between two waves. It reports whether the next one may begin.
-func (w *waves) soak(ctx context.Context) bool {
-	if w.rollout.Soak <= 0 {
-		return true
+// soak waits after the wave from..end, and looks whether its nodes are still well then. It
+// ends early where the rollout does.
+func (w *waves) soak(ctx context.Context, from, end int) {
+	if w.over(ctx) != "" {
+		return
 	}
-	w.rollout.Sink.Emit(Soaking{For: w.rollout.Soak})
-	timer := time.NewTimer(w.rollout.Soak)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-w.rollout.Starting.Done():
+	if soak := w.rollout.Soak; soak > 0 {
+		w.rollout.Sink.Emit(Soaking{For: soak})
+		timer := time.NewTimer(soak)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		case <-w.rollout.Starting.Done():
+			return
+		}
 	}
-	return false
+	var g errgroup.Group
+	g.SetLimit(w.rollout.Parallel)
+	for i := from; i < end; i++ {
+		g.Go(func() error {
+			w.checkUp(ctx, i)
+			return nil
+		})
+	}
+	_ = g.Wait() // no function of it fails
+}
+
+// checkUp finds out whether a node that the rollout left well still is.
+func (w *waves) checkUp(ctx context.Context, i int) {
+	switch out := w.results[i].Outcome.(type) {
+	case Deployed:
+		if out.Plain {
+			return
+		}
+	case Current:
+	default:
+		return
+	}
+	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i]}
+	begin := time.Now()
+	if bad := n.checkUp(ctx); bad != nil {
+		w.budget.count(bad)
+		w.finish(i, begin, bad, n)
+	}
 }
 
 // budget counts the nodes that are not well, up to what is allowed.

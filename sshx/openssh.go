@@ -252,5 +252,6 @@ func (m *master) failure(ctx context.Context, r *route, why string, err error, f
 	if stage, pe.Err = classify(pe.Said, r.s); pe.Err == nil {
 		pe.Err = err
 	}
+	pe.hint = changedKeyHint(pe.Err, pe.hint)
 	return fail(stage, pe)
 }

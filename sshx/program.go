@@ -194,8 +194,11 @@ func (p *program) masterArgs(r *route, socket string, o masterOptions) []string 
 	if o.fork {
 		options = append(options, "ForkAfterAuthentication=no")
 	}
-	if o.readOnly {
+	switch {
+	case o.readOnly:
 		options = append(options, "StrictHostKeyChecking=yes", "UpdateHostKeys=no")
+	case r.s.StrictHostKey == "no":
+		options = append(options, "StrictHostKeyChecking=accept-new") // the same, but a changed key is none
 	}
 	options = append(options, "ConnectTimeout="+seconds(o.connect),
 		"ServerAliveInterval="+seconds(o.interval), "ServerAliveCountMax="+strconv.Itoa(o.count))

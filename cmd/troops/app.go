@@ -93,7 +93,7 @@ func newApp(g *global) *cli.App {
 const exitStatusHelp = `Exit codes:
    0    every selected node is deployed or current
    1    some node failed, was refused, superseded or unreachable
-   2    usage, repository or inventory error: nothing was contacted
+   2    usage, repository or inventory error, or host keys not accepted: nothing was deployed
    3    the rollout was stopped, later nodes were not started
    4    some node's outcome is unknown
    130  interrupted

@@ -15,7 +15,7 @@ import (
 const (
 	exitOK          = 0   // every selected node is deployed or current
 	exitNodes       = 1   // some node failed, was refused or unreachable
-	exitUsage       = 2   // usage, repository or inventory: nothing was contacted
+	exitUsage       = 2   // usage, repository, inventory or new host keys: nothing was deployed
 	exitPolicy      = 3   // the rollout was stopped, later nodes were not started
 	exitUnknown     = 4   // some node's outcome is unknown
 	exitInterrupted = 130 // 128 + SIGINT, as shells report it

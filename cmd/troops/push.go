@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -38,6 +39,8 @@ func newPush(g *global) *cli.Command {
 		Description: `Reads the hosts from deploy.py and roles.toml at COMMIT (HEAD), pushes it to each host's
 repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
 so pushing again deploys what failed or was not reached.
+
+On a terminal, host keys that are not known yet are shown first, all at once, with one question.
 
 --canary 10% deploys to a tenth, always the same hosts, and stops; a plain push then does the rest.
 --waves 5%,25%,100% goes on by itself. Both stop at the first host that is not well, or at
@@ -93,6 +96,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	options.ReadOnly = o.dryRun
 	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
 	if !o.dryRun {
 		g.askBeside(lines, &options)
@@ -106,6 +110,9 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if o.dryRun {
 		g.warn(warnings)
 		return errors.Join(dryRun(ctx, g, r), client.Close())
+	}
+	if err := askHostKeys(ctx, g.in, lines, client, slices.Concat(r.TargetsByWave()...)); err != nil {
+		return errors.Join(err, client.Close())
 	}
 	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())

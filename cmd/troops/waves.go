@@ -22,7 +22,7 @@ func (w *waveOptions) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "canary", Usage: "deploy to `N|P%` of the hosts, spread over their roles, and stop", Destination: &w.canary},
 		&cli.StringFlag{Name: "waves", Usage: "deploy to `SHARES` of the hosts one after the other, such as 5%,25%,100%", Destination: &w.waves},
-		&cli.DurationFlag{Name: "soak", Usage: "wait `TIME` between waves", Destination: &w.soak},
+		&cli.DurationFlag{Name: "soak", Usage: "wait `TIME` after a wave before its hosts are checked and the next one begins", Destination: &w.soak},
 		&cli.StringFlag{Name: "max-fail", Usage: "stop when more than `N|P%` of the hosts are not well", DefaultText: "0 with --canary and --waves, else no limit", Destination: &w.maxFail},
 	}
 }
@@ -32,8 +32,8 @@ func (w *waveOptions) parse(isSet func(string) bool) error {
 	switch {
 	case isSet("canary") && isSet("waves"):
 		return usagef("--canary stops after one wave, --waves goes on: give one of them")
-	case isSet("soak") && !isSet("waves"):
-		return usagef("--soak is the time between waves: give --waves, too")
+	case isSet("soak") && !isSet("waves") && !isSet("canary"):
+		return usagef("--soak is the time after a wave: give --waves or --canary, too")
 	case w.soak < 0:
 		return usagef("--soak %v: not below 0", w.soak)
 	case isSet("canary") && strings.Contains(w.canary, ","):

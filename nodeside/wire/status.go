@@ -26,6 +26,7 @@ type NodeStatus struct {
 	Since  time.Time `json:"since,omitzero"`   // when the run of that commit ended, where its record is still there
 	Now    time.Time `json:"now"`              // by the node's clock, as all times here
 	Last   *Result   `json:"last,omitempty"`   // the run that ended last
+	Check  *Result   `json:"check,omitempty"`  // the last run of the deployed commit's checks
 	Active []Result  `json:"active,omitempty"` // runs that have not ended, the one that works first; at most [MaxActive]
 }
 
