@@ -127,7 +127,11 @@ func (a *agents) connect(ac *agentConn) {
 	}
 	for _, k := range held {
 		ac.keys = append(ac.keys, plainAgentKey(k))
-		ac.names = append(ac.names, printable(k.Comment)+" (agent)")
+		name := k.Comment
+		if name == "" {
+			name = ssh.FingerprintSHA256(k)
+		}
+		ac.names = append(ac.names, printable(name)+" (agent)")
 	}
 }
 

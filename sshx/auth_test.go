@@ -286,7 +286,7 @@ func TestAKeyOfTheOldFormatIsNotOfferedTwice(t *testing.T) {
 	c := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("open sesame"), nil }})
 	_, err = c.Dial(t.Context(), s.addr)
 	var ae *AuthError
-	if !errors.As(err, &ae) || !slices.Equal(ae.Tried, []string{" (agent)", "~/id"}) {
+	if !errors.As(err, &ae) || !slices.Equal(ae.Tried, []string{s.offered()[0] + " (agent)", "~/id"}) {
 		t.Errorf("got %v", err)
 	}
 }
