@@ -28,6 +28,12 @@ type testAgent struct {
 // newAgent serves an agent with the private keys of given files.
 func newAgent(t testing.TB, h *home, names ...string) *testAgent {
 	t.Helper()
+	return serveAgent(t, h, nil, names...)
+}
+
+// serveAgent serves one behind another that adds to it, unless that is nil.
+func serveAgent(t testing.TB, h *home, front agent.Agent, names ...string) *testAgent {
+	t.Helper()
 	a := &testAgent{ExtendedAgent: agent.NewKeyring().(agent.ExtendedAgent), socket: h.path("agent.sock")}
 	for _, n := range names {
 		private, err := ssh.ParseRawPrivateKey(readFile(t, h.path(n)))
@@ -42,6 +48,9 @@ func newAgent(t testing.TB, h *home, names ...string) *testAgent {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if front == nil {
+		front = a
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -49,7 +58,7 @@ func newAgent(t testing.TB, h *home, names ...string) *testAgent {
 			if err != nil {
 				return
 			}
-			wg.Go(func() { defer c.Close(); agent.ServeAgent(a, c) })
+			wg.Go(func() { defer c.Close(); agent.ServeAgent(front, c) })
 		}
 	})
 	t.Cleanup(func() { l.Close(); wg.Wait() })
@@ -59,22 +68,27 @@ func newAgent(t testing.TB, h *home, names ...string) *testAgent {
 
 // SignWithFlags implements [agent.ExtendedAgent].
 func (a *testAgent) SignWithFlags(key ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
+	a.count(1)
 	a.mu.Lock()
-	a.signs++
-	a.now++
-	a.most = max(a.most, a.now)
 	hold, fail := a.hold, a.fail
 	a.mu.Unlock()
 	if hold != nil {
 		<-hold
 	}
-	a.mu.Lock()
-	a.now--
-	a.mu.Unlock()
+	a.count(-1)
 	if fail {
 		return nil, errors.New("refused by the user")
 	}
 	return a.ExtendedAgent.SignWithFlags(key, data, flags)
+}
+
+// count notes that a signature begins (1) or ends (-1).
+func (a *testAgent) count(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.signs += max(n, 0)
+	a.now += n
+	a.most = max(a.most, a.now)
 }
 
 func TestAgentKeySignsAndRefusals(t *testing.T) {
@@ -139,7 +153,8 @@ func TestAHangingAgentEndsWithTheDial(t *testing.T) {
 	defer close(a.hold)
 	s := (&server{}).start(t)
 	h.knows(s)
-	c := h.client(Options{AuthTimeout: 50 * time.Millisecond})
+	c := h.client(Options{})
+	c.agents.signTimeout = 50 * time.Millisecond
 	_, err := c.Dial(t.Context(), s.addr)
 	var de *DialError
 	var te *TimeoutError

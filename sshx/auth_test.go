@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
 func readFile(t testing.TB, path string) []byte {
@@ -85,35 +86,37 @@ func TestOrderOfKeys(t *testing.T) {
 	}
 }
 
-func TestAtMostFiveKeysAndTheWinnerFirst(t *testing.T) {
+func TestAtMostFiveKeysAConnectionAndTheWinnerFirst(t *testing.T) {
 	h := newHome(t)
-	names := []string{"k1", "k2", "k3", "k4", "k5", "k6"}
+	var names, prints []string
 	var signers []ssh.Signer
-	for _, n := range names {
-		signers = append(signers, writeKey(t, h.path(n), ""))
+	for i := range MaxKeyTries*MaxKeyConnections + 2 {
+		names = append(names, fmt.Sprint("k", i))
+		signers = append(signers, writeKey(t, h.path(names[i]), ""))
+		prints = append(prints, ssh.FingerprintSHA256(signers[i].PublicKey()))
 	}
 	h.config(identities(h, names...))
 	c := h.client(Options{})
-	s := (&server{accepts: only(signers[5].PublicKey())}).start(t)
-	h.knows(s)
-	second := (&server{accepts: only(signers[3].PublicKey())}).start(t)
-	h.knows(second)
-	third := (&server{accepts: only(signers[3].PublicKey())}).start(t)
-	h.knows(third)
-	_, err := c.Dial(t.Context(), s.addr)
-	var ae *AuthError
-	if !errors.As(err, &ae) || !ae.Limit || len(ae.Tried) != MaxKeyTries || len(s.offered()) != MaxKeyTries ||
-		!strings.Contains(err.Error(), "IdentityFile") {
-		t.Errorf("six keys, the last is right: %v", err)
+	first, second, third := (&server{accepts: only(signers[12].PublicKey())}).start(t), (&server{accepts: only(signers[3].PublicKey())}).start(t), (&server{accepts: only(signers[16].PublicKey())}).start(t)
+	for _, s := range []*server{first, second, third} {
+		h.knows(s)
+	}
+	h.dial(c, first.addr)
+	if got := first.offered(); !slices.Equal(got, prints[:13]) || first.dialled() != 3 {
+		t.Errorf("offered %d keys on %d connections: %v", len(got), first.dialled(), got)
 	}
 	h.dial(c, second.addr)
-	if n := len(second.offered()); n != 4 { // the server remembers its answer for the signature
-		t.Errorf("%d offers to the second server", n)
+	if got := second.offered(); !slices.Equal(got, append([]string{prints[12]}, prints[:4]...)) || second.dialled() != 1 {
+		t.Errorf("offered %v to the second server, the winner of the first is %s", got, prints[12])
 	}
-	h.dial(c, third.addr)
-	want := ssh.FingerprintSHA256(signers[3].PublicKey())
-	if got := third.offered(); got[0] != want {
-		t.Errorf("offered %v to the third server, want %s first", got, want)
+	_, err := c.Dial(t.Context(), third.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || !ae.Limit || len(ae.Tried) != 15 || third.dialled() != MaxKeyConnections || third.offered()[0] != prints[3] ||
+		!strings.Contains(err.Error(), "only 15 keys are tried: name the right one with IdentityFile") {
+		t.Errorf("the last of 17 is right: %v", err)
+	}
+	if got := slices.Compact(slices.Sorted(slices.Values(third.offered()))); len(got) != 15 {
+		t.Errorf("%d different keys were offered", len(got))
 	}
 }
 
@@ -171,7 +174,7 @@ func TestPassphraseIsAskedOnce(t *testing.T) {
 	s := (&server{accepts: only(locked.PublicKey())}).start(t)
 	h.knows(s)
 	asked := 0
-	ask := func(path string) ([]byte, error) {
+	ask := func(_ context.Context, path string) ([]byte, error) {
 		asked++
 		if path != h.path("locked") {
 			t.Errorf("asked for %s", path)
@@ -194,17 +197,20 @@ func TestPassphraseIsAskedOnce(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
 	}
-	wrong := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { return []byte("x"), nil }})
+	wrong := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("x"), nil }})
 	if _, err := wrong.Dial(t.Context(), s.addr); err == nil || !strings.Contains(err.Error(), "passphrase was not right") {
 		t.Errorf("wrong passphrase: %v", err)
 	}
-	quiet := h.client(Options{AskPassphrase: func(string) ([]byte, error) { t.Error("asked without leave"); return nil, nil }})
+	quiet := h.client(Options{AskPassphrase: func(context.Context, string) ([]byte, error) { t.Error("asked without leave"); return nil, nil }})
 	if _, err := quiet.Dial(t.Context(), s.addr); err == nil || !strings.Contains(err.Error(), "needs a passphrase") {
 		t.Errorf("not interactive: %v", err)
 	}
 	refuses := (&server{accepts: only(newKey(t).PublicKey())}).start(t)
 	h.knows(refuses)
-	never := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { t.Error("asked though nobody takes the key"); return nil, nil }})
+	never := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) {
+		t.Error("asked though nobody takes the key")
+		return nil, nil
+	}})
 	if _, err := never.Dial(t.Context(), refuses.addr); err == nil {
 		t.Error("a refused key was let in")
 	}
@@ -254,8 +260,35 @@ func TestEncryptedKeyOfTheOldFormat(t *testing.T) {
 	h.config(identities(h, "nopub"))
 	s := (&server{}).start(t)
 	h.knows(s)
-	c := h.client(Options{Interactive: true, AskPassphrase: func(string) ([]byte, error) { return []byte("open sesame"), nil }})
+	c := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("open sesame"), nil }})
 	h.dial(c, s.addr)
+}
+
+func TestAKeyOfTheOldFormatIsNotOfferedTwice(t *testing.T) {
+	h := newHome(t)
+	out, err := exec.Command(needs(t, "ssh-keygen"), "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "open sesame", "-f", h.path("nopub")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := os.Remove(h.path("nopub.pub")); err != nil {
+		t.Fatal(err)
+	}
+	private, err := ssh.ParseRawPrivateKeyWithPassphrase(readFile(t, h.path("nopub")), []byte("open sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newAgent(t, h).Add(agent.AddedKey{PrivateKey: private}); err != nil {
+		t.Fatal(err)
+	}
+	h.config(identities(h, "nopub"))
+	s := (&server{accepts: func(string, ssh.PublicKey) bool { return false }}).start(t)
+	h.knows(s)
+	c := h.client(Options{Interactive: true, AskPassphrase: func(context.Context, string) ([]byte, error) { return []byte("open sesame"), nil }})
+	_, err = c.Dial(t.Context(), s.addr)
+	var ae *AuthError
+	if !errors.As(err, &ae) || !slices.Equal(ae.Tried, []string{s.offered()[0] + " (agent)", "~/id"}) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestDialCancelledDuringAuthentication(t *testing.T) {

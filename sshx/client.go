@@ -8,13 +8,15 @@ import (
 	"os/user"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // The limits of a dial where neither [Options] nor the configuration sets them.
 const (
 	DefaultConnectTimeout    = 10 * time.Second // one TCP connect, or a jump host's
 	DefaultHandshakeTimeout  = 15 * time.Second // banner, key exchange, host key
-	DefaultAuthTimeout       = 20 * time.Second // all keys of one connection
+	DefaultAuthTimeout       = 20 * time.Second // all keys of one connection, without the time of agents and persons
 	DefaultExecTimeout       = 20 * time.Second // a session and the start of its command
 	DefaultKeepaliveInterval = 15 * time.Second // silence before the server is asked for a sign
 	DefaultKeepaliveCount    = 3                // signs that may stay out before the connection is closed
@@ -33,8 +35,11 @@ type Options struct {
 	KeepaliveInterval time.Duration
 	KeepaliveCount    int
 
-	Interactive   bool                              // a person may be asked, by the function below
-	AskPassphrase func(path string) ([]byte, error) // once for each locked key file, if a server takes the key
+	Interactive bool // a person may be asked, by the function below
+
+	// AskPassphrase asks for the passphrase of a key file that a server would take, again after
+	// a wrong one (NumberOfPasswordPrompts), and once for all hosts. It must end with ctx.
+	AskPassphrase func(ctx context.Context, path string) ([]byte, error)
 
 	Transport Transport // how hosts are reached, unless automatic
 	Program   *Program  // the ssh program that the user has git use; nil for none
@@ -45,6 +50,10 @@ type Options struct {
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
 	Logf func(string, ...any) // what is not worth an error; text in it may be the server's, quoted
+
+	// Warnf is told what the user should know although nothing has failed, each thing once:
+	// a key or an agent that cannot be used, an agent that seems to wait for a touch.
+	Warnf func(string, ...any)
 }
 
 // Client dials hosts with one user's OpenSSH configuration. It is safe for concurrent use.
@@ -61,11 +70,14 @@ type Client struct {
 	jumps   *jumpPool
 	other   *otherTransports
 
+	touching *semaphore.Weighted // maxTouchDials
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	backoff func(ctx context.Context, try int) error // waits before another try
+	backoff  func(ctx context.Context, try int) error // waits before another try
+	scouting func()                                   // called before a host waits for another's keys
 }
 
 // New reads the configuration. A file that cannot be read or understood is a *ConfigError.
@@ -81,6 +93,9 @@ func New(opts Options) (*Client, error) {
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
 	}
+	if opts.Warnf == nil {
+		opts.Warnf = func(string, ...any) {}
+	}
 	for _, err := range config.cfg.unread {
 		opts.Logf("%v: it is passed over, as by ssh", err)
 	}
@@ -88,9 +103,9 @@ func New(opts Options) (*Client, error) {
 		opts.AskPassphrase = nil
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
-		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
+		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
 	c.known.readOnly = opts.ReadOnly
-	c.agents = newAgents(&c.wg)
+	c.agents = newAgents(&c.wg, opts.Warnf)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())

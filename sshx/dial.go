@@ -38,8 +38,10 @@ func isFinal(err error) bool {
 // and once more where another type of host key must be asked for or the jump host was lost.
 func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 	exact, again := r.keyOnly, false
+	auth := &authAttempt{client: c, s: r.s}
+	defer auth.end()
 	for try := 1; ; {
-		conn, err := c.dialOnce(ctx, r, exact)
+		conn, err := c.dialOnce(ctx, r, auth, exact)
 		if err == nil {
 			return conn, nil
 		}
@@ -55,6 +57,8 @@ func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 			continue
 		case errors.As(err, &redial):
 			err = redial.err
+		case auth.again(err):
+			continue
 		case errors.As(err, &throttle) && !viaJump(err):
 			throttle.Tries = try
 			if try < maxThrottleTries && c.backoff(ctx, try) == nil {
@@ -89,9 +93,9 @@ type attempt struct {
 }
 
 // dialOnce makes one attempt: pacing, transport, handshake.
-func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, error) {
+func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exact bool) (*Conn, error) {
 	s := r.s
-	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port)), began: time.Now()}
+	a := &attempt{c: c, r: r, auth: auth, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port)), began: time.Now()}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -99,12 +103,17 @@ func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, err
 	defer a.clock.stop()
 	a.check = c.known.newCheck(s, r.shown, exact)
 	a.check.seeOnly = r.keyOnly
-	a.auth = &authAttempt{client: c, s: s, ctx: ctx, pause: a.clock.pause}
+	auth.begin(ctx, a.clock.pause)
 
 	config, err := a.sshConfig()
 	if err != nil {
 		return nil, a.fail(ctx, StageConfig, err)
 	}
+	leave, err := c.touchTurn(ctx, r)
+	if err != nil {
+		return nil, a.fail(ctx, StageConnect, err)
+	}
+	defer leave()
 	var jump *Conn
 	if r.jump != nil {
 		if jump, err = c.shared(ctx, r.jump); err != nil {
@@ -158,6 +167,7 @@ func (a *attempt) sshConfig() (*ssh.ClientConfig, error) {
 func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConfig) (*Conn, error) {
 	stop := context.AfterFunc(ctx, func() { w.Close() })
 	a.clock.enter(StageHandshake, "the server did not finish the handshake", firstPositive(a.c.opts.HandshakeTimeout, DefaultHandshakeTimeout))
+	a.auth.wire = w
 	sc, chans, reqs, err := ssh.NewClientConn(w, a.addr, config)
 	a.clock.stop()
 	if err != nil {
@@ -172,7 +182,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 	}
 	a.stepAuthenticated(sc.ServerVersion())
 	if a.auth.current != nil {
-		a.c.winners.set(groupOf(a.r.s), a.auth.current.id())
+		a.c.winners.set(groupOf(a.r.s), *a.auth.current)
 	}
 	conn.keepalive(firstPositive(a.c.opts.KeepaliveInterval, a.r.s.AliveInterval, DefaultKeepaliveInterval),
 		firstPositive(a.c.opts.KeepaliveCount, a.r.s.AliveCount, DefaultKeepaliveCount))

@@ -62,7 +62,6 @@ func TestACertificateInTheAgent(t *testing.T) {
 	if err := a.Add(agent.AddedKey{PrivateKey: private, Certificate: cert, Comment: "with certificate"}); err != nil {
 		t.Fatal(err)
 	}
-	h.config("IdentitiesOnly yes\n") // the certificate's key is configured: it counts
 	s := (&server{accepts: func(_ string, k ssh.PublicKey) bool {
 		c, ok := k.(*ssh.Certificate)
 		return ok && bytes.Equal(c.SignatureKey.Marshal(), ca.PublicKey().Marshal())
@@ -132,18 +131,32 @@ func TestMovedHomeIsPassedToSSH(t *testing.T) {
 	}
 }
 
-func TestAcceptedType(t *testing.T) {
-	for _, tt := range []struct {
-		spec, kind string
-		want       bool
-	}{
-		{"", "ssh-rsa", true}, {"+ssh-dss", "ssh-ed25519", true}, {"^ssh-ed25519", "ssh-rsa", true},
-		{"rsa-sha2-256", "ssh-rsa", true}, {"ssh-ed25519", "ssh-rsa", false}, {"ssh-*", "ssh-ed25519", true},
-		{"-ssh-ed25519", "ssh-ed25519", false}, {"-rsa-sha2-256", "ssh-rsa", true}, {"-rsa-*", "ssh-rsa", false},
-		{"rsa-sha2-512-cert-v01@openssh.com", ssh.CertAlgoRSAv01, true}, {"rsa-sha2-512", ssh.CertAlgoRSAv01, false},
+func TestAcceptedAlgorithms(t *testing.T) {
+	const certs = "-cert-v01@openssh.com"
+	for _, tt := range []struct{ spec, kind, want string }{
+		{"", "ssh-rsa", "rsa-sha2-512 rsa-sha2-256"},
+		{"", "ssh-dss", ""},
+		{"+ssh-dss", "ssh-dss", "ssh-dss"},
+		{"+ssh-dss", "ssh-ed25519", "ssh-ed25519"},
+		{"+ssh-rsa", "ssh-rsa", "rsa-sha2-512 rsa-sha2-256 ssh-rsa"},
+		{"^rsa-sha2-256", "ssh-rsa", "rsa-sha2-256 rsa-sha2-512"},
+		{"^ssh-ed25519", "ssh-rsa", "rsa-sha2-512 rsa-sha2-256"},
+		{"rsa-sha2-256", "ssh-rsa", "rsa-sha2-256"},
+		{"ssh-rsa,rsa-sha2-256", "ssh-rsa", "ssh-rsa rsa-sha2-256"},
+		{"ssh-ed25519", "ssh-rsa", ""},
+		{"ssh-*", "ssh-ed25519", "ssh-ed25519"},
+		{"-ssh-ed25519", "ssh-ed25519", ""},
+		{"-rsa-sha2-256", "ssh-rsa", "rsa-sha2-512"},
+		{"-rsa-*", "ssh-rsa", ""},
+		{"rsa-sha2-512" + certs, ssh.CertAlgoRSAv01, "rsa-sha2-512"},
+		{"rsa-sha2-512", ssh.CertAlgoRSAv01, ""},
+		{"", ssh.CertAlgoED25519v01, "ssh-ed25519"},
+		{"ssh-ed25519", ssh.CertAlgoED25519v01, ""},
+		{"sk-ssh-ed25519@openssh.com", ssh.KeyAlgoSKED25519, "sk-ssh-ed25519@openssh.com"},
+		{"sk-ssh-ed25519" + certs, ssh.CertAlgoSKED25519v01, "sk-ssh-ed25519@openssh.com"},
 	} {
-		if got := acceptedType(tt.spec, tt.kind); got != tt.want {
-			t.Errorf("%q for %s: %v", tt.spec, tt.kind, got)
+		if got := strings.Join(acceptedAlgorithms(tt.spec, tt.kind), " "); got != tt.want {
+			t.Errorf("%q for %s: %q, want %q", tt.spec, tt.kind, got, tt.want)
 		}
 	}
 }
@@ -215,15 +228,15 @@ func TestTheClockStopsWhileAPersonThinks(t *testing.T) {
 }
 
 func TestWinnersMoveToTheFront(t *testing.T) {
-	w := &winners{key: make(map[string]string)}
-	keys := []candidate{{newKey(t), "a"}, {newKey(t), "b"}, {newKey(t), "c"}}
+	w := newWinners()
+	keys := []candidate{{signer: newKey(t), name: "a"}, {signer: newKey(t), name: "b"}, {signer: newKey(t), name: "c"}}
 	names := func(ks []candidate) (out []string) {
 		for _, k := range ks {
 			out = append(out, k.name)
 		}
 		return out
 	}
-	w.set("g", keys[2].id())
+	w.set("g", keys[2])
 	if got := names(w.first("g", keys)); !slices.Equal(got, []string{"c", "a", "b"}) {
 		t.Errorf("got %v", got)
 	}

@@ -137,7 +137,7 @@ type AuthError struct {
 	Tried   []string // keys that the server refused or that failed to sign, in order
 	Skipped []string // keys that were not offered, each with the reason
 	Methods []string // what the server would have accepted
-	Limit   bool     // keys were left over: at most [MaxKeyTries] are offered
+	Limit   bool     // keys were left over: at most [MaxKeyTries] are offered on each of [MaxKeyConnections]
 	Err     error    // what ended it, may be nil
 
 	Elsewhere string // why ssh could get in where we cannot; empty for no reason
@@ -159,7 +159,7 @@ func (e *AuthError) Error() string {
 	case len(e.Methods) > 0 && !slices.Contains(e.Methods, "publickey"):
 		fmt.Fprintf(&b, "; the server accepts only %s, and only keys are supported here", quoteAll(e.Methods))
 	case e.Limit:
-		fmt.Fprintf(&b, "; only %d keys are tried: name the right one with IdentityFile in your ssh configuration", MaxKeyTries)
+		fmt.Fprintf(&b, "; only %d keys are tried: name the right one with IdentityFile in your ssh configuration", MaxKeyTries*MaxKeyConnections)
 	case len(e.Tried) == 0:
 		b.WriteString("; load a key with ssh-add, or name one with IdentityFile in your ssh configuration")
 	default:

@@ -35,7 +35,7 @@ func TestErrorTexts(t *testing.T) {
 		{&AuthError{User: "u", Host: "web", Tried: []string{"~/a", "b (agent)"}, Methods: []string{"publickey"}, Err: errors.New("said \x07")},
 			`u@web refused: the server took none of ~/a, b (agent); add one of these keys to ~u/.ssh/authorized_keys on the host, or name the right one with IdentityFile (said \a)`},
 		{&AuthError{User: "u", Host: "web", Tried: []string{"~/a"}, Limit: true},
-			"u@web refused: the server took none of ~/a; only 5 keys are tried: name the right one with IdentityFile in your ssh configuration"},
+			"u@web refused: the server took none of ~/a; only 15 keys are tried: name the right one with IdentityFile in your ssh configuration"},
 		{&AuthError{User: "u", Host: "web", Methods: []string{"password", "x\x1b"}},
 			`no usable key for u@web; the server accepts only password, x\x1b, and only keys are supported here`},
 		{&ChannelError{Host: "web", Op: "exec", Reason: "request denied"}, "sshx: running a command on web: the server refused it: request denied"},

@@ -1,7 +1,6 @@
 package sshx
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -18,31 +17,41 @@ import (
 // maxKeyFile is how long a key file may be, in bytes.
 const maxKeyFile = 1 << 20
 
-// identity is one IdentityFile, read once for all hosts.
+// What keeps a key from being offered, where a caller looks at it.
+var (
+	errAbsent        = errors.New("missing")
+	errHidden        = errors.New("hides its public half")
+	errNoCertificate = errors.New("not a certificate")
+	errNoPrivate     = errors.New("its private key is neither in the agent nor an IdentityFile")
+)
+
+// identity is one IdentityFile or CertificateFile, read once for all hosts.
 type identity struct {
 	path string
 
 	load    sync.Once
 	public  ssh.PublicKey    // from the file or from FILE.pub; nil where neither tells
 	cert    *ssh.Certificate // from FILE-cert.pub
-	signer  ssh.Signer       // nil where locked or err
 	locked  []byte           // the file's text, where it needs a passphrase
 	private error            // why the private half cannot be used; fs.ErrNotExist where there is none
+	exposed sync.Once        // the user is told of private, where others can read the file
 
-	unlock sync.Mutex // one question
-	asked  bool
+	mu     sync.Mutex
+	signer ssh.Signer // nil where locked or err
+	failed error      // of unlocking it, which is not tried again
 }
 
 // keyring caches the identity files of a Client.
 type keyring struct {
-	askPassphrase func(path string) ([]byte, error) // nil: nobody to ask
+	askPassphrase func(ctx context.Context, path string) ([]byte, error) // nil: nobody to ask
+	asking        chan struct{}                                          // holds a token while a person is asked: one question at a time
 
 	mu    sync.Mutex
 	files map[string]*identity
 }
 
-func newKeyring(ask func(string) ([]byte, error)) *keyring {
-	return &keyring{askPassphrase: ask, files: make(map[string]*identity)}
+func newKeyring(ask func(context.Context, string) ([]byte, error)) *keyring {
+	return &keyring{askPassphrase: ask, asking: make(chan struct{}, 1), files: make(map[string]*identity)}
 }
 
 // get reads an identity file, or gives it as it was read before.
@@ -64,11 +73,7 @@ func (id *identity) read() {
 	if id.public == nil {
 		id.public = readPublic(id.path + ".pub")
 	}
-	if cert, ok := readPublic(id.path + "-cert.pub").(*ssh.Certificate); ok && id.public != nil {
-		if bytes.Equal(cert.Key.Marshal(), id.public.Marshal()) {
-			id.cert = cert
-		}
-	}
+	id.cert, _ = readPublic(id.path + "-cert.pub").(*ssh.Certificate)
 }
 
 // readPrivate reads the file itself. An IdentityFile may also be a public key, whose
@@ -88,10 +93,6 @@ func (id *identity) readPrivate() {
 		id.public, id.private = key, errors.New("a public key whose private half is in no agent")
 		return
 	}
-	if err := checkOwner(st, 0o077); err != nil && os.Getuid() == ownerOf(st) {
-		id.private = err // ssh ignores such keys, too
-		return
-	}
 	signer, err := ssh.ParsePrivateKey(data)
 	var missing *ssh.PassphraseMissingError
 	switch {
@@ -102,7 +103,14 @@ func (id *identity) readPrivate() {
 	default:
 		id.signer, id.public = signer, signer.PublicKey()
 	}
+	// A key that others can read is good for nothing but to select one of the agent, as with ssh.
+	if err := checkOwner(st, 0o077); err != nil && os.Getuid() == ownerOf(st) {
+		id.private, id.signer, id.locked = &exposedError{err}, nil, nil
+	}
 }
+
+// exposedError is a private key that others can read.
+type exposedError struct{ error }
 
 // readKeyFile reads a regular file of bounded length.
 func readKeyFile(path string) ([]byte, error) {
@@ -133,7 +141,7 @@ func readPublic(path string) ssh.PublicKey {
 func (id *identity) usable(k *keyring, mayAsk bool) error {
 	switch {
 	case id.private != nil && errors.Is(id.private, fs.ErrNotExist):
-		return errors.New("missing")
+		return errAbsent
 	case id.private != nil:
 		return id.private
 	case id.locked != nil && (k.askPassphrase == nil || !mayAsk):
@@ -142,40 +150,63 @@ func (id *identity) usable(k *keyring, mayAsk bool) error {
 	return nil
 }
 
-// open gives the signer, asking for the passphrase once in the life of the Client.
-func (id *identity) open(k *keyring) (ssh.Signer, error) {
-	id.unlock.Lock()
-	defer id.unlock.Unlock()
-	if id.signer != nil {
-		return id.signer, nil
+// opened gives the signer of a file that is not locked, or not any more.
+func (id *identity) opened() (ssh.Signer, error) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.signer, id.failed
+}
+
+// open gives the signer. It asks for the passphrase up to prompts times, once in the life of
+// the Client: whoever needs the key meanwhile waits for that. It ends with ctx.
+func (id *identity) open(ctx context.Context, k *keyring, prompts int) (ssh.Signer, error) {
+	select {
+	case k.asking <- struct{}{}:
+		defer func() { <-k.asking }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
-	if id.asked {
-		return nil, errors.New("its passphrase was not right")
+	if signer, err := id.opened(); signer != nil || err != nil {
+		return signer, err
 	}
-	id.asked = true
-	pass, err := k.askPassphrase(id.path)
-	if err != nil {
-		return nil, fmt.Errorf("asking for its passphrase: %w", err)
+	signer, err := id.unlock(ctx, k, prompts)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	signer, err := ssh.ParsePrivateKeyWithPassphrase(id.locked, pass)
-	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, errors.New("its passphrase was not right")
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	id.signer, id.failed = signer, err
+	return signer, err
+}
+
+// unlock asks and decrypts. An empty answer is no answer, as with ssh.
+func (id *identity) unlock(ctx context.Context, k *keyring, prompts int) (ssh.Signer, error) {
+	for range prompts {
+		passphrase, err := k.askPassphrase(ctx, id.path)
+		if err != nil {
+			return nil, fmt.Errorf("asking for its passphrase: %w", err)
+		}
+		if len(passphrase) == 0 {
+			return nil, errors.New("no passphrase was given")
+		}
+		signer, err := ssh.ParsePrivateKeyWithPassphrase(id.locked, passphrase)
+		clear(passphrase)
+		if err == nil {
+			return signer, nil
+		}
+		if !errors.Is(err, x509.IncorrectPasswordError) {
+			return nil, fmt.Errorf("it cannot be decrypted here: load it with `ssh-add %s` (%w)", shellWord(id.path), err)
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	id.signer = signer
-	return signer, nil
+	return nil, errors.New("its passphrase was not right")
 }
 
 // fileSigner signs with an identity file that may have to be unlocked first: only once
 // the server has said that it would take the key.
 type fileSigner struct {
-	ctx   context.Context
-	id    *identity
-	keys  *keyring
-	key   ssh.PublicKey // the plain key or a certificate for it
-	pause func(func())  // stops the clock while a person types
+	attempt *authAttempt
+	id      *identity
+	key     ssh.PublicKey // the plain key or a certificate for it
 }
 
 var _ ssh.AlgorithmSigner = (*fileSigner)(nil)
@@ -190,21 +221,28 @@ func (s *fileSigner) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
 
 // SignWithAlgorithm implements [ssh.AlgorithmSigner].
 func (s *fileSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
-	var signer ssh.Signer
-	var err error
-	if s.id.locked == nil {
-		signer, err = s.id.open(s.keys)
-	} else {
-		s.pause(func() { signer, err = s.id.open(s.keys) })
+	a := s.attempt
+	signer, err := s.id.opened()
+	if signer == nil && err == nil {
+		a.waited = true
+		a.pause(func() { signer, err = s.id.open(a.ctx, a.client.keys, a.s.PasswordPrompts) })
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ctx.Err(); err != nil {
+	if err := a.ctx.Err(); err != nil {
 		return nil, err
 	}
 	if as, ok := signer.(ssh.AlgorithmSigner); ok && algorithm != "" {
 		return as.SignWithAlgorithm(rand, data, algorithm)
 	}
 	return signer.Sign(rand, data)
+}
+
+// userCertificate refuses a certificate that is not for users; other keys pass.
+func userCertificate(key ssh.PublicKey) error {
+	if cert, ok := key.(*ssh.Certificate); ok && cert.CertType != ssh.UserCert {
+		return errors.New("not a certificate for users")
+	}
+	return nil
 }

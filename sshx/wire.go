@@ -20,6 +20,7 @@ const maxHead = 256
 type wire struct {
 	net.Conn
 	received atomic.Int64
+	broken   atomic.Pointer[error] // the first of reading or writing
 	closing  sync.Once
 	closeErr error
 	detail   func() string // more about an end, such as what a ProxyCommand said; may be nil
@@ -32,12 +33,28 @@ type wire struct {
 // Read implements [net.Conn].
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
+	w.note(err)
 	if n > 0 && w.received.Add(int64(n)) <= maxHead+int64(n) {
 		w.mu.Lock()
 		w.head = append(w.head, p[:min(n, maxHead-len(w.head))]...)
 		w.mu.Unlock()
 	}
 	return n, err
+}
+
+// Write implements [net.Conn].
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	w.note(err)
+	return n, err
+}
+
+// note keeps the first error: the ssh library takes a connection that broke during
+// authentication for a key that was refused.
+func (w *wire) note(err error) {
+	if err != nil {
+		w.broken.CompareAndSwap(nil, &err)
+	}
 }
 
 // Close implements [net.Conn]. Closing twice is closing once.

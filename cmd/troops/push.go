@@ -98,13 +98,17 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	}
 	options.ReadOnly = o.dryRun
 	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
-	if g.verbose && !o.dryRun {
-		options.Logf = lines.Printf
+	if !o.dryRun {
+		g.askBeside(lines, &options)
+		if g.verbose {
+			options.Logf = lines.Printf
+		}
 	}
 	client, err := sshx.New(options)
 	if err != nil {
 		return err
 	}
+	sayTouches(ctx, client, r, options.Warnf)
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	if o.dryRun {
 		g.warn(warnings)

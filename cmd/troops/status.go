@@ -89,6 +89,7 @@ func runStatus(ctx context.Context, g *global, o statusOptions) error {
 	}
 	r.Dial = push.SSH(client)
 	g.warn(warnings)
+	sayTouches(ctx, client, r, options.Warnf)
 	var states []push.NodeState
 	for {
 		if states, err = r.Status(ctx); err != nil {

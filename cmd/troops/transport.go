@@ -23,6 +23,7 @@ func transportFlag(dst *string) cli.Flag {
 // sshOptions are the options of ssh by the command line, the environment and git's configuration.
 func (r *repository) sshOptions(ctx context.Context, g *global, transport string) (sshx.Options, error) {
 	o := sshx.Options{ConfigFile: r.setting(g.sshConfig, "sshConfig")}
+	g.ask(&o)
 	var err error
 	if o.Transport, err = sshx.ParseTransport(r.setting(transport, "transport")); err != nil {
 		return o, usagef("%v (--transport, $TROOPS_TRANSPORT or git config troops.transport)", err)
