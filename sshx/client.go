@@ -3,7 +3,6 @@ package sshx
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/user"
 	"sync"
@@ -55,6 +54,7 @@ type Client struct {
 	keys    *keyring
 	winners *winners
 	pace    *pacer
+	scouts  *scouts
 	jumps   *jumpPool
 	other   *otherTransports
 
@@ -62,7 +62,7 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	backoff func(ctx context.Context, try int) error // waits before another try
+	backoff func(ctx context.Context, d time.Duration) error // waits before another try
 }
 
 // New reads the configuration. A file that cannot be read or understood is a *ConfigError.
@@ -82,9 +82,9 @@ func New(opts Options) (*Client, error) {
 		opts.AskPassphrase = nil
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
-		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
+		winners: &winners{key: make(map[string]string)}, pace: newPacer(), scouts: &scouts{out: make(map[string]*scout)}, backoff: sleep}
 	c.agents = newAgents(&c.wg)
-	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
+	c.jumps = &jumpPool{conns: make(map[string][]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -124,27 +124,6 @@ func (c *Client) Close() error {
 	c.wg.Wait()
 	c.other.close()
 	return nil
-}
-
-// Backoff between tries at a server that turns connections away: full jitter below a
-// limit that doubles.
-const (
-	maxThrottleTries = 6
-	firstBackoff     = 500 * time.Millisecond
-	maxBackoff       = 30 * time.Second
-)
-
-// waitBackoff waits before try number try+1, or until ctx ends.
-func waitBackoff(ctx context.Context, try int) error {
-	limit := min(firstBackoff<<(try-1), maxBackoff)
-	timer := time.NewTimer(rand.N(limit) + limit/10)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // firstPositive gives the first of the values above zero.
