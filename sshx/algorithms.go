@@ -49,7 +49,7 @@ func (e *unsupportedError) Error() string {
 
 // cryptoConfig settles ciphers, MACs and key exchanges.
 func (s *settings) cryptoConfig() (ssh.Config, error) {
-	var c ssh.Config
+	c := ssh.Config{RekeyThreshold: uint64(s.RekeyBytes)}
 	supported, insecure := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	for _, l := range []struct {
 		name, spec          string

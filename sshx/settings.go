@@ -218,6 +218,7 @@ func (r raw) scalars(s *settings) error {
 		return nil
 	})
 	set("numberofpasswordprompts", asNumber(&s.PasswordPrompts))
+	set("rekeylimit", func(v string) (e error) { s.RekeyBytes, e = parseRekeyBytes(v); return })
 	set("requiredrsasize", asNumber(&s.RequiredRSASize))
 	set("connectionattempts", asNumber(&s.ConnectionAttempts))
 	set("connecttimeout", asTime(&s.ConnectTimeout))
