@@ -162,3 +162,30 @@ func carry(t *testing.T, conn *Conn, seed, n int) {
 		t.Error(err)
 	}
 }
+
+// TestAHangingJumpHostHoldsNobodyUp closes a connection through one that does not agree to
+// close the channel, which is otherwise where the connection ends.
+func TestAHangingJumpHostHoldsNobodyUp(t *testing.T) {
+	h := newHome(t)
+	node := (&server{onExec: echo}).start(t)
+	g := newGate(t, (&server{}).start(t))
+	h.knows(g.server())
+	h.knows(node)
+	_, port, _ := strings.Cut(g.addr, ":")
+	h.config("Host jump\n HostName 127.0.0.1\n Port " + port + "\n ServerAliveInterval 1000\nHost node\n HostName 127.0.0.1\n Port " + node.port() +
+		"\n ProxyJump jump\n ServerAliveInterval 1\n ServerAliveCountMax 1\n")
+	conn := h.dial(h.client(Options{}), "node")
+	p, err := conn.Exec(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.block()
+	var te *TimeoutError
+	await(t, "the keepalive", conn.Done())
+	if err := p.Wait(); !errors.As(err, &te) {
+		t.Errorf("got %v", err)
+	}
+	closed := make(chan struct{})
+	go func() { conn.Close(); close(closed) }()
+	await(t, "Close", closed)
+}
