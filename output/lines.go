@@ -75,6 +75,10 @@ func (l *Lines) Emit(e push.Event) {
 	switch e := e.(type) {
 	case push.Planned:
 		l.planned(e)
+	case push.Wave:
+		l.wave(e)
+	case push.Soaking:
+		l.say(fmt.Sprintf("waiting %v before the next wave", e.For))
 	case push.Phase:
 		l.phase(e)
 	case push.Connected:

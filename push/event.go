@@ -23,6 +23,17 @@ type Planned struct {
 	Nodes   []string // hosts as written in the inventory, in order of the plan
 }
 
+// Wave says that a wave begins. There is none where all nodes are one wave.
+type Wave struct {
+	Number, Of int      // 1 is the first
+	Nodes      []string // hosts, in order of the plan
+}
+
+// Soaking says that a wave has ended well and the next one waits.
+type Soaking struct {
+	For time.Duration
+}
+
 // Phase says that a node entered a phase: [PhaseConnect], [PhasePush], or one of the run's own
 // (checkout, venv, deploy).
 type Phase struct {
@@ -71,6 +82,8 @@ type Finished struct {
 }
 
 func (Planned) event()   {}
+func (Wave) event()      {}
+func (Soaking) event()   {}
 func (Phase) event()     {}
 func (Connected) event() {}
 func (Output) event()    {}

@@ -56,7 +56,7 @@ type attachment struct {
 // attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
 // matters.
 func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
-	launcher, err := quotePath(strings.TrimSuffix(repo, "/") + "/" + wire.Launcher)
+	launcher, err := QuotePath(strings.TrimSuffix(repo, "/") + "/" + wire.Launcher)
 	if err != nil {
 		return nil, err
 	}

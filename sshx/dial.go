@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -88,12 +89,13 @@ type attempt struct {
 	auth  *authAttempt
 	addr  string
 	jump  *Conn // to the last jump host; may be nil
+	began time.Time
 }
 
 // dialOnce makes one attempt: pacing, transport, handshake.
 func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, error) {
 	s := r.s
-	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port))}
+	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port)), began: time.Now()}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -111,6 +113,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, err
 	if err != nil {
 		return nil, err
 	}
+	a.stepConnected(w, a.jump)
 	conn, err := a.handshake(ctx, w, config)
 	done(err)
 	return conn, err
@@ -134,6 +137,7 @@ func (a *attempt) sshConfig() (*ssh.ClientConfig, error) {
 			if err := a.check.verify(name, remote, key); err != nil {
 				return err
 			}
+			a.stepHostKey(remote, key)
 			a.clock.enter(StageAuth, "the server did not finish authentication", firstPositive(a.c.opts.AuthTimeout, DefaultAuthTimeout))
 			return nil
 		},
@@ -161,6 +165,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 		conn.Close()
 		return nil, a.fail(ctx, StageAuth, context.Cause(ctx))
 	}
+	a.stepAuthenticated(sc.ServerVersion())
 	if a.auth.current != nil {
 		a.c.winners.set(groupOf(a.r.s), a.auth.current.id())
 	}
@@ -211,7 +216,7 @@ func (a *attempt) hungUp(ctx context.Context, w *wire, err error) error {
 	case throttled:
 		return &ThrottleError{Said: said, Err: err, Tries: 1}
 	case early && said != "":
-		return fmt.Errorf("the server is no ssh server, or refuses us: it said %s: %w", quote(said), err)
+		return fmt.Errorf("the server is no ssh server, or refuses us: it said %s: check Port in your ssh configuration", quote(said))
 	case err == io.EOF:
 		return fmt.Errorf("the server closed the connection: %w", err)
 	}
@@ -228,5 +233,5 @@ func (a *attempt) fail(ctx context.Context, stage string, err error) error {
 	if errors.As(err, &dns) {
 		stage = StageResolve
 	}
-	return &DialError{Host: printable(a.r.shown), Addr: a.addr, Stage: stage, Err: err}
+	return &DialError{Host: printable(a.r.shown), Addr: a.addr, Stage: stage, Err: advise(stage, err)}
 }

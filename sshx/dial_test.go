@@ -48,7 +48,7 @@ func TestStagesOfFailure(t *testing.T) {
 	dialError(t, c, "nowhere", StageResolve)
 	dialError(t, c, "bound", StageConnect)
 	e := dialError(t, c, freeAddr(t), StageConnect)
-	if !strings.HasSuffix(e.Error(), ": connect: connection refused") {
+	if !strings.Contains(e.Error(), ": connect: connection refused: check that sshd runs there") {
 		t.Errorf("got %v", e)
 	}
 }
@@ -65,7 +65,7 @@ func TestTimeoutsOfStages(t *testing.T) {
 	for _, s := range []*server{silent, stuck} {
 		e := dialError(t, short, s.addr, StageHandshake)
 		var te *TimeoutError
-		if !errors.As(e, &te) || !te.Timeout() || !strings.HasSuffix(e.Error(), "within 30ms") {
+		if !errors.As(e, &te) || !te.Timeout() || !strings.Contains(e.Error(), "within 30ms: check that it is an sshd") {
 			t.Errorf("got %v", e)
 		}
 	}

@@ -14,6 +14,8 @@ type hostKeys struct {
 	home string
 	logf func(string, ...any)
 
+	readOnly bool // files are not written
+
 	mu      sync.Mutex
 	files   map[string]*knownFile
 	revoked map[string]*revocation
@@ -167,7 +169,7 @@ func (c *hostKeyCheck) accept(key ssh.PublicKey) (changed, unsaved error) {
 	defer c.keys.addMu.Unlock()
 	f := c.files[0]
 	var w *knownWriter
-	if f.path != "" {
+	if f.path != "" && !c.keys.readOnly {
 		if w, unsaved = openKnown(f, c.keys.home); unsaved == nil {
 			defer w.close()
 		}

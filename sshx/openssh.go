@@ -113,6 +113,7 @@ func (c *Client) masterOptions(ctx context.Context, r *route, p *program) master
 	return masterOptions{
 		batch:    !c.opts.Interactive || r.s.BatchMode || !canAsk(os.Getenv),
 		fork:     p.knowsFork(ctx),
+		readOnly: c.opts.ReadOnly,
 		connect:  firstPositive(c.opts.ConnectTimeout, r.s.ConnectTimeout, DefaultConnectTimeout),
 		interval: firstPositive(c.opts.KeepaliveInterval, r.s.AliveInterval, DefaultKeepaliveInterval),
 		count:    firstPositive(c.opts.KeepaliveCount, r.s.AliveCount, DefaultKeepaliveCount),

@@ -150,5 +150,5 @@ func (c *Conn) noTunnel(e *ssh.OpenChannelError) error {
 		return fmt.Errorf("the jump host %s does not forward to it: set AllowTcpForwarding yes, and check PermitOpen, in its sshd_config, "+
 			"and the options of our key in its authorized_keys (it said %s)", c.host, quote(e.Message))
 	}
-	return fmt.Errorf("the jump host %s cannot connect to it: %s", c.host, quote(e.Message))
+	return fmt.Errorf("the jump host %s cannot connect to it, it said %s: check HostName and Port as the jump host sees them, and that sshd runs there", c.host, quote(e.Message))
 }

@@ -29,7 +29,7 @@ var errInterrupted = errors.New("interrupted")
 type nodesError struct{ code int }
 
 func (e *nodesError) Error() string {
-	return fmt.Sprintf("not all nodes are deployed (exit code %d)", e.code)
+	return fmt.Sprintf("not all nodes are as they should be (exit code %d)", e.code)
 }
 
 // exitCode maps what a command returned to the exit code, and prints what was not shown yet.
@@ -67,7 +67,9 @@ func rolloutCode(results []push.NodeResult, interrupted bool) int {
 		switch r.Outcome.Kind() {
 		case push.KindDeployed, push.KindCurrent:
 		case push.KindNotStarted:
-			code = max(code, exitPolicy)
+			if o, ok := r.Outcome.(push.NotStarted); !ok || !o.Held {
+				code = max(code, exitPolicy)
+			}
 		case push.KindUnknown:
 			code = max(code, exitUnknown)
 		default: // superseded, too: whether the later commit does well is not known here

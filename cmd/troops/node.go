@@ -55,6 +55,15 @@ func newNode(g *global) *cli.Command {
 				},
 			},
 			{
+				Name: "status", Usage: "print what is deployed and what runs, for a workstation", Hidden: true,
+				Action: func(c *cli.Context) error {
+					if c.Args().Present() {
+						return usagef("node status takes no arguments")
+					}
+					return nodeside.WriteStatus(c.Context, layout(), g.out)
+				},
+			},
+			{
 				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
 				Action: func(c *cli.Context) error {
 					offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)

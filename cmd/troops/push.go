@@ -25,6 +25,8 @@ type pushOptions struct {
 	branch    string
 	transport string
 	commit    string // a revision
+	waves     waveOptions
+	dryRun    bool
 }
 
 func newPush(g *global) *cli.Command {
@@ -37,15 +39,20 @@ func newPush(g *global) *cli.Command {
 repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
 so pushing again deploys what failed or was not reached.
 
+--canary 10% deploys to a tenth, always the same hosts, and stops; a plain push then does the rest.
+--waves 5%,25%,100% goes on by itself. Both stop at the first host that is not well, or at
+--max-fail: no more hosts are started, those that run are followed.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
 ` + exitStatusHelp,
-		Flags: append(o.selection.flags(),
+		Flags: append(append(o.selection.flags(), o.waves.flags()...),
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
 			transportFlag(&o.transport),
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 		),
 		Action: func(c *cli.Context) error {
@@ -60,6 +67,9 @@ pushing the same commit again follows it.
 			}
 			if c.Args().Present() {
 				o.commit = c.Args().First()
+			}
+			if err := o.waves.parse(c.IsSet); err != nil {
+				return err
 			}
 			return runPush(c.Context, g, o)
 		},
@@ -88,6 +98,10 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
+	if o.dryRun {
+		g.warn(warnings)
+		return errors.Join(dryRun(ctx, g, r), client.Close())
+	}
 	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
 	err = errors.Join(err, client.Close())
 	if results == nil {
@@ -125,6 +139,9 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 		}
 	}
 	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
+	if o.waves.plan(r, o); len(r.Waves) > 0 {
+		entries = inventory.CanaryOrder(entries, o.selection.role.Value())
+	}
 	for _, e := range entries {
 		r.Targets = append(r.Targets, push.Target{Host: e.Host.String(), Name: e.Host.Name, Roles: e.Roles, Complete: e.Complete})
 	}
@@ -165,6 +182,11 @@ func (s *selectOptions) flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude", Usage: "not the hosts that match `PATTERN` (may be given again)", Destination: &s.exclude},
 		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", DisableDefaultText: true, Destination: &s.knownOnly},
 	}
+}
+
+// given reports whether any of the flags was given.
+func (s *selectOptions) given() bool {
+	return len(s.role.Value()) > 0 || len(s.host.Value()) > 0 || len(s.exclude.Value()) > 0 || s.knownOnly
 }
 
 // hosts reads the inventory of a commit and selects from it. The problems are to be told to
