@@ -242,3 +242,23 @@ func TestARefusalAtAJumpHostIsMetOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestABastionThatDoesNotForward says which of its settings keeps the nodes away.
+func TestABastionThatDoesNotForward(t *testing.T) {
+	for _, way := range []string{"jump", "two hops", "ssh -W"} {
+		t.Run(way, func(t *testing.T) {
+			first, second, node := startBastion(t, "AllowTcpForwarding no"), startBastion(t, ""), startSSHD(t, "")
+			h := bastionHome(t, waysThrough[way], node, first, second)
+			c := h.client(Options{})
+			c.backoff = func(context.Context, time.Duration) error { t.Error("it was tried again"); return nil }
+			for _, err := range reach(t, c, node.nodes(t, 3)) {
+				if !strings.Contains(err.Error(), "set AllowTcpForwarding yes, and check PermitOpen, in") {
+					t.Errorf("got %v", err)
+				}
+			}
+			if n := first.connections(); strings.HasPrefix(waysThrough[way], "ProxyJump") && n != 1 {
+				t.Errorf("%d connections to the bastion", n)
+			}
+		})
+	}
+}
