@@ -132,26 +132,6 @@ func (c *Conn) keepalive(interval time.Duration, count int) {
 	})
 }
 
-// maxUnsent is how much is written to a channel before it must be on its way, in bytes.
-const maxUnsent = 32 << 10
-
-// write writes to a channel no faster than it is sent. While keys are exchanged the ssh
-// library queues 64 packets and then has everybody wait, also its own reader, which may have
-// to answer something: if that was our exchange, it never reads the server's part of it.
-// (Reading much on several channels can fill the queue, too; the keepalive then ends it.)
-func (c *Conn) write(ch ssh.Channel, b []byte) (n int, err error) {
-	for err == nil && len(b) > 0 {
-		part := b[:min(len(b), maxUnsent)]
-		before := c.wire.sent.Load()
-		var m int
-		if m, err = ch.Write(part); err == nil {
-			c.wire.awaitSent(before+int64(len(part)), c.done) // at once, but for an exchange
-		}
-		n, b = n+m, b[len(part):]
-	}
-	return n, err
-}
-
 // start runs f for this connection, unless it is closing already.
 func (c *Conn) start(f func()) bool {
 	c.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -110,29 +109,4 @@ func TestThrottledIsToldFromOtherEnds(t *testing.T) {
 		t.Errorf("%d bytes are kept of %d", len(said), n)
 	}
 	w.Close()
-}
-
-// TestWritersWaitForTheWire lets nobody past what is not sent, but for the end.
-func TestWritersWaitForTheWire(t *testing.T) {
-	client, srv := net.Pipe()
-	w := &wire{Conn: client}
-	defer w.Close()
-	passed, done := make(chan string, 2), make(chan struct{})
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { w.awaitSent(3, nil); passed <- "sent" })
-	wg.Go(func() { io.Copy(io.Discard, srv) })
-	defer srv.Close()
-	for _, part := range []string{"a", "b", "c"} {
-		select {
-		case <-passed:
-			t.Errorf("passed before %q", part)
-		default:
-		}
-		io.WriteString(w, part)
-	}
-	await(t, "what was sent", passed)
-	wg.Go(func() { w.awaitSent(4, done); passed <- "done" })
-	close(done)
-	await(t, "the end", passed)
 }

@@ -67,7 +67,7 @@ func (p *Process) request(cmd string) error {
 
 // Stdin is the command's standard input. Close ends it, and only it. Writing to a command
 // that is gone is io.EOF.
-func (p *Process) Stdin() io.WriteCloser { return stdin{p.conn, p.ch} }
+func (p *Process) Stdin() io.WriteCloser { return stdin{p.ch} }
 
 // Stdout is the command's standard output. It ends when the command closes it, or when the
 // connection is lost: Wait tells which.
@@ -153,13 +153,10 @@ func (p *Process) follow(reqs <-chan *ssh.Request) {
 }
 
 // stdin is the write half of a channel.
-type stdin struct {
-	conn *Conn
-	ch   ssh.Channel
-}
+type stdin struct{ ch ssh.Channel }
 
 // Write implements [io.Writer].
-func (s stdin) Write(b []byte) (int, error) { return s.conn.write(s.ch, b) }
+func (s stdin) Write(b []byte) (int, error) { return s.ch.Write(b) }
 
 // Close implements [io.Closer].
 func (s stdin) Close() error {

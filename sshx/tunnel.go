@@ -137,7 +137,7 @@ func (c *Conn) tunnel(ctx context.Context, r *route) (*tunnelConn, error) {
 	}
 	t := &tunnelConn{ch: ch, jump: c, local: c.wire.LocalAddr(), remote: tunnelAddr(r.serverAddr()),
 		gone: make(chan struct{}), reads: newPump(), writes: newPump()}
-	if !c.start(func() { t.reads.run(t.gone, ch.Read) }) || !c.start(func() { t.writes.run(t.gone, func(b []byte) (int, error) { return c.write(ch, b) }) }) {
+	if !c.start(func() { t.reads.run(t.gone, ch.Read) }) || !c.start(func() { t.writes.run(t.gone, ch.Write) }) {
 		t.Close()
 		return nil, &LostError{Host: c.host, Err: ErrClosed}
 	}

@@ -21,15 +21,13 @@ const maxHead = 256
 type wire struct {
 	net.Conn
 	received atomic.Int64
-	sent     atomic.Int64
 	closing  sync.Once
 	closeErr error
 	proxy    *proxy       // the ProxyCommand that carries it; may be nil
 	died     func() error // why a connection that a program carried has ended; may be nil
 
-	mu    sync.Mutex
-	head  []byte
-	moved chan struct{} // closed by the next Write; nil where nobody waits
+	mu   sync.Mutex
+	head []byte
 }
 
 // Read implements [net.Conn].
@@ -41,39 +39,6 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.mu.Unlock()
 	}
 	return n, err
-}
-
-// Write implements [net.Conn].
-func (w *wire) Write(p []byte) (int, error) {
-	n, err := w.Conn.Write(p)
-	w.sent.Add(int64(n))
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.moved != nil {
-		close(w.moved)
-		w.moved = nil
-	}
-	return n, err
-}
-
-// awaitSent waits until so much was sent in all, or for done.
-func (w *wire) awaitSent(total int64, done <-chan struct{}) {
-	for w.sent.Load() < total {
-		w.mu.Lock()
-		if w.moved == nil {
-			w.moved = make(chan struct{})
-		}
-		moved := w.moved
-		w.mu.Unlock()
-		if w.sent.Load() >= total {
-			return
-		}
-		select {
-		case <-moved:
-		case <-done:
-			return
-		}
-	}
 }
 
 // Close implements [net.Conn]. Closing twice is closing once.
