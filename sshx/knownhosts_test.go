@@ -211,6 +211,7 @@ func BenchmarkKnownHosts10000Hashed(b *testing.B) {
 
 func BenchmarkKnownHosts10000HashedMiss(b *testing.B) {
 	files, key, _ := bigFile(b, 10000)
+	b.ReportAllocs()
 	for b.Loop() {
 		if v := judge(files, "other", key); v.kind != KeyUnknown {
 			b.Fatal(v)

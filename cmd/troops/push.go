@@ -19,6 +19,7 @@ import (
 // pushOptions are the flags of troops push.
 type pushOptions struct {
 	selection selectOptions
+	profiles  profiles
 	parallel  int
 	reconnect time.Duration
 	repoPath  string
@@ -47,6 +48,7 @@ pushing the same commit again follows it.
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
 			transportFlag(&o.transport),
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
+			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
@@ -61,7 +63,7 @@ pushing the same commit again follows it.
 			if c.Args().Present() {
 				o.commit = c.Args().First()
 			}
-			return runPush(c.Context, g, o)
+			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
 		},
 	}
 }
