@@ -26,7 +26,7 @@ const (
 type scenario struct {
 	nodes int
 	work  simnode.Work
-	first bool // the nodes have nothing, the repository is large
+	first int  // the nodes have nothing yet, and the repository has so many bytes; 0: they have its first commit
 	plain bool // output into a file
 }
 
@@ -103,15 +103,15 @@ func (s scenario) repository(ctx context.Context, dir string) (*repository, stri
 	if err := repo.write("deploy.py", deployPy(names, s.work.Lines)); err != nil {
 		return nil, "", err
 	}
-	if s.first {
-		big := make([]byte, repoBytes)
+	if s.first > 0 {
+		big := make([]byte, s.first)
 		rand.Read(big) // never fails
 		if err := repo.write("big", big); err != nil {
 			return nil, "", err
 		}
 	}
 	at, err := repo.commit(ctx, "First commit.")
-	if err != nil || s.first {
+	if err != nil || s.first > 0 {
 		return repo, "", err
 	}
 	_, err = repo.commit(ctx, "Second commit.")
@@ -184,7 +184,7 @@ func (m *machine) firstPush(ctx context.Context, most int) error {
 	t := &table{}
 	t.row("nodes", "wall", "packs made", "CPU", "CPU a GB sent", "peak memory of troops and git")
 	for _, n := range []int{1, min(5, most), min(outputNodes, most)} {
-		got, err := m.scenario(ctx, scenario{nodes: n, first: true, work: simnode.Work{Lines: lines}})
+		got, err := m.scenario(ctx, scenario{nodes: n, first: repoBytes, work: simnode.Work{Lines: lines}})
 		if err != nil {
 			return err
 		}

@@ -91,17 +91,15 @@ func section(in io.Reader) ([]string, error) {
 
 // readPack reads a pack to the end and compares its sum, gitformat-pack(5).
 func readPack(in io.Reader) error {
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(in, head); err == nil && string(head) != "PACK" {
+		return errors.New("no pack")
+	}
 	sum := sha1.New()
-	var kept []byte // the end of what was read, not in the sum yet
+	kept := head // the end of what was read, not in the sum yet
 	buf := make([]byte, 32<<10)
-	for first := true; ; {
+	for {
 		n, err := in.Read(buf)
-		if first && n >= 4 {
-			if !bytes.HasPrefix(buf, []byte("PACK")) {
-				return errors.New("no pack")
-			}
-			first = false
-		}
 		kept = append(kept, buf[:n]...)
 		if over := len(kept) - sha1.Size; over > 0 {
 			sum.Write(kept[:over])
