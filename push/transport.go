@@ -53,6 +53,8 @@ func (c sshConn) Exec(ctx context.Context, cmd string) (Channel, error) {
 
 var _ Conn = sshConn{}
 
+var shellQuotes = strings.NewReplacer("'", `'\''`, "!", `'\!'`)
+
 // quotePath quotes a path for a node's shell as git quotes it for ssh: in single quotes, with
 // those and exclamation marks (csh) escaped. A path that a program there could take for an
 // option is an error.
@@ -63,5 +65,5 @@ func quotePath(path string) (string, error) {
 	if strings.ContainsAny(path, "\x00\n\r") {
 		return "", fmt.Errorf("push: repository path %q has a control character", path)
 	}
-	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(path) + "'", nil
+	return "'" + shellQuotes.Replace(path) + "'", nil
 }
