@@ -208,7 +208,10 @@ func short26(s string) string {
 // start gives the request to `node start`, by sudo where the node deploys as root and the
 // pusher is not root, and returns the run to follow.
 func (h *hook) start(ctx context.Context, c command, id string) (string, error) {
-	q := Request{Run: id, Commit: c.New, Branch: h.deployed, Host: h.pushed.host, By: h.pushed.by}
+	return h.ask(ctx, Request{Run: id, Commit: c.New, Branch: h.deployed, Host: h.pushed.host, By: h.pushed.by})
+}
+
+func (h *hook) ask(ctx context.Context, q Request) (string, error) {
 	if err := q.check(); err != nil {
 		return "", plainError(err)
 	}

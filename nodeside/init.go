@@ -105,10 +105,11 @@ func checkGit(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("nodeside: looking for git %d.%d or newer: %w", minGit[0], minGit[1], err)
 	}
-	return checkGitVersion(line)
+	return CheckGitVersion(line)
 }
 
-func checkGitVersion(line string) error {
+// CheckGitVersion reports whether a node can work with a git that says this line of its version.
+func CheckGitVersion(line string) error {
 	m := gitVersion.FindStringSubmatch(line)
 	if m == nil {
 		return fmt.Errorf("nodeside: git says of its version %q, which is not understood", line)

@@ -120,7 +120,7 @@ func TestGitVersion(t *testing.T) {
 		"git version":                         "not understood",
 		"git version 2.5.0-rc0-12-gdeadbeef0": "needs 2.29",
 	} {
-		err := checkGitVersion(line)
+		err := CheckGitVersion(line)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v", line, err)
 		}

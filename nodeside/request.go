@@ -19,11 +19,12 @@ const MaxRequest = 16 << 10
 // Request asks for a run. The hook, which is the pusher's process, gives it to start,
 // which is root's: start believes nothing of it.
 type Request struct {
-	Run    string `json:"run"`            // ULID
-	Commit string `json:"commit"`         // object name, hexadecimal
-	Branch string `json:"branch"`         // refs/heads/...
-	Host   string `json:"host,omitempty"` // [user@]name[:port], the name by which the workstation knows the node
-	By     string `json:"by,omitempty"`   // who asks, for people
+	Run    string `json:"run"`             // ULID
+	Commit string `json:"commit"`          // object name, hexadecimal
+	Branch string `json:"branch"`          // refs/heads/...
+	Host   string `json:"host,omitempty"`  // [user@]name[:port], the name by which the workstation knows the node
+	By     string `json:"by,omitempty"`    // who asks, for people
+	Check  bool   `json:"check,omitempty"` // run the checks of the deployed commit, and deploy nothing
 }
 
 // ParseRequest reads one request, and checks every field by its grammar. Host is the name

@@ -150,6 +150,9 @@ func (r *run) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.rec.Check {
+		return r.check(ctx, tip)
+	}
 	if tip != "" {
 		if done, err := r.compare(ctx, tip); done || err != nil {
 			return err
@@ -196,6 +199,7 @@ func (r *run) phases(ctx context.Context) error {
 		Stdout:     r.log.Stream(wire.Stdout),
 		Stderr:     r.log.Stream(wire.Stderr),
 		Note:       r.log.Note,
+		Check:      r.rec.Check,
 	}
 	if err := r.phase("checkout"); err != nil {
 		return err
@@ -210,11 +214,28 @@ func (r *run) phases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.phase("deploy"); err != nil {
+	name := "deploy"
+	if r.rec.Check {
+		name = "check"
+	}
+	if err := r.phase(name); err != nil {
 		return err
 	}
 	r.rec.Roles, r.rec.Reported, err = deployment.Deploy(ctx, spec, venv)
 	return err
+}
+
+// check runs the checks of what is deployed.
+func (r *run) check(ctx context.Context, tip string) error {
+	if tip != r.rec.Commit {
+		r.rec.State, r.rec.Other = wire.Superseded, tip
+		return nil
+	}
+	if err := r.phases(ctx); err != nil {
+		return err
+	}
+	r.rec.State = wire.OK
+	return nil
 }
 
 func (r *run) phase(name string) error {
@@ -268,7 +289,7 @@ func (r *run) fail(err error) {
 		return
 	}
 	r.rec.ExitCode, r.rec.Signal, r.rec.Error = exit.Code, exit.Signal, exit.Error()
-	if r.rec.Phase == "deploy" && exit.Signal == "" {
+	if (r.rec.Phase == "deploy" || r.rec.Phase == "check") && exit.Signal == "" {
 		r.rec.Error = ""
 	}
 }

@@ -104,15 +104,17 @@ func enqueue(ctx context.Context, l Layout, q Request) (string, error) {
 		return "", err
 	}
 	for _, r := range active {
-		if r.Commit == q.Commit {
+		if r.Commit == q.Commit && r.Check == q.Check {
 			return r.Run, l.join(q, r)
 		}
 	}
 	if err := l.begin(ctx, q); err != nil {
 		return "", err
 	}
-	// An older run that fails to be told finds out when its turn comes.
-	_ = l.supersede(ctx, q, active)
+	if !q.Check {
+		// An older run that fails to be told finds out when its turn comes.
+		_ = l.supersede(ctx, q, active)
+	}
 	return q.Run, nil
 }
 
@@ -175,7 +177,7 @@ func (l Layout) active() ([]wire.Result, error) {
 func (l Layout) join(q Request, r wire.Result) error {
 	now := time.Now()
 	joined := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host,
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check,
 		State: wire.Joined, Other: r.Run, Queued: now, Ended: now,
 	}
 	_, alive, err := runlog.Create(l.Runs(), joined, "run "+r.Run+" of the same commit is there already: following that")
@@ -194,7 +196,7 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 		}
 	}
 	r := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(),
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check,
 		State: wire.Queued, Queued: time.Now(),
 	}
 	dir, alive, err := runlog.Create(l.Runs(), r)

@@ -21,6 +21,17 @@ func (l *Lines) planned(e push.Planned) {
 	l.say(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
+func (l *Lines) wave(e push.Wave) { l.say(waveLine(e)) }
+
+// waveLine tells which nodes a wave has.
+func waveLine(e push.Wave) string {
+	lead := fmt.Sprintf("wave %d of %d", e.Number, e.Of)
+	if e.Of == 1 {
+		lead = "canary"
+	}
+	return fmt.Sprintf("%s: %s (%s)", lead, count(len(e.Nodes), "node"), few(e.Nodes, fewNames))
+}
+
 func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
 	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {

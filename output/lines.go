@@ -75,6 +75,10 @@ func (l *Lines) Emit(e push.Event) {
 	switch e := e.(type) {
 	case push.Planned:
 		l.planned(e)
+	case push.Wave:
+		l.wave(e)
+	case push.Soaking:
+		l.say(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:
 		l.phase(e)
 	case push.Connected:
@@ -96,6 +100,13 @@ func (l *Lines) Printf(format string, args ...any) {
 		l.say(line)
 	}
 	l.write()
+}
+
+// Silence keeps everything from being printed until resume is called, so that the user can be
+// asked something on the same terminal. Whoever has something to print waits.
+func (l *Lines) Silence() (resume func()) {
+	l.mu.Lock()
+	return l.mu.Unlock
 }
 
 // Summary prints what has become of the nodes, after the lines that have not ended yet:

@@ -242,3 +242,17 @@ func TestClosedPipe(t *testing.T) {
 		t.Errorf("Close() = %v, want EPIPE", err)
 	}
 }
+
+func TestSilenceHoldsLinesBack(t *testing.T) {
+	var b strings.Builder
+	l := NewLines(&b, Options{})
+	resume := l.Silence()
+	done := make(chan struct{})
+	go func() { defer close(done); l.Printf("later") }()
+	b.WriteString("question, answer\n")
+	resume()
+	<-done
+	if got := b.String(); got != "question, answer\ntroops: later\n" {
+		t.Errorf("got %q", got)
+	}
+}

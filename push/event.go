@@ -23,6 +23,17 @@ type Planned struct {
 	Nodes   []string // hosts as written in the inventory, in order of the plan
 }
 
+// Wave says that a wave begins. There is none where all nodes are one wave.
+type Wave struct {
+	Number, Of int      // 1 is the first
+	Nodes      []string // hosts, in order of the plan
+}
+
+// Soaking says that a wave has ended well and that its nodes are looked at again after a while.
+type Soaking struct {
+	For time.Duration
+}
+
 // Phase says that a node entered a phase: [PhaseConnect], [PhasePush], or one of the run's own
 // (checkout, venv, deploy).
 type Phase struct {
@@ -31,10 +42,11 @@ type Phase struct {
 	At    time.Time
 }
 
-// The phases of a node before its run begins.
+// The phases of a node before and after its run.
 const (
 	PhaseConnect = "connect"
 	PhasePush    = "push"
+	PhaseCheck   = "check" // after the run: the checks of what is deployed
 )
 
 // Connected says how a node was reached, as often as it was.
@@ -62,7 +74,8 @@ type Output struct {
 	Data   []byte
 }
 
-// Finished is a node's last event.
+// Finished says how it ended for a node. A node that was deployed, and is not well any more after
+// its wave has soaked, finishes once more.
 type Finished struct {
 	Node    string
 	Outcome Outcome
@@ -71,6 +84,8 @@ type Finished struct {
 }
 
 func (Planned) event()   {}
+func (Wave) event()      {}
+func (Soaking) event()   {}
 func (Phase) event()     {}
 func (Connected) event() {}
 func (Output) event()    {}

@@ -56,11 +56,16 @@ type attachment struct {
 // attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
 // matters.
 func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
-	launcher, err := quotePath(strings.TrimSuffix(repo, "/") + "/" + wire.Launcher)
+	return f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
+}
+
+// followBy is attach by a command of the node's launcher that prints frames.
+func (f *follower) followBy(ctx context.Context, conn Conn, repo, command string) (*attachment, error) {
+	launcher, err := QuotePath(strings.TrimSuffix(repo, "/") + "/" + wire.Launcher)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := conn.Exec(ctx, fmt.Sprintf("%s attach %s %d", launcher, f.run, f.offset))
+	ch, err := conn.Exec(ctx, launcher+" "+command)
 	var refused *sshx.ChannelError
 	if errors.As(err, &refused) {
 		return nil, fmt.Errorf("%w: %w", errNoAttach, err)
@@ -144,7 +149,7 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 }
 
 // runPhases are the phases that a run tells of; a node's other words for a phase are dropped.
-var runPhases = []string{"checkout", "venv", "deploy"}
+var runPhases = []string{"checkout", "venv", "deploy", "check"}
 
 // redial looks for a lost node until attempt says that it was found, or until the deadline.
 // It pauses before each attempt, longer and longer.

@@ -70,7 +70,8 @@ type Superseded struct {
 
 // NotStarted is a node to which nothing was sent since the rollout ended before its turn.
 type NotStarted struct {
-	Why string
+	Why  string
+	Held bool // as planned: it is no turn of this rollout, and none of its waves failed
 }
 
 // Kind implements [Outcome].
@@ -133,6 +134,11 @@ func (o Unknown) String() string {
 func (o Superseded) String() string { return "superseded by " + o.By }
 
 // String implements [Outcome].
-func (o NotStarted) String() string { return "not started: " + o.Why }
+func (o NotStarted) String() string {
+	if o.Held {
+		return "held: " + o.Why
+	}
+	return "not started: " + o.Why
+}
 
 var _ = []Outcome{Deployed{}, Current{}, Failed{}, Refused{}, Unreachable{}, Unknown{}, Superseded{}, NotStarted{}}

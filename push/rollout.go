@@ -9,12 +9,9 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"troops/gitcli"
 	"troops/nodeside/wire"
@@ -51,9 +48,16 @@ type Rollout struct {
 	RepoPath  string        // of the repository on the nodes; default [DefaultRepoPath]
 	Parallel  int           // nodes at once; default [DefaultParallel]
 	Reconnect time.Duration // default [DefaultReconnect]
-	Sink      Sink          // hears of everything
+	Sink      Sink          // hears of everything; nil: nobody does
 
 	limits limits // zero values: the documented defaults
+
+	// Waves are where waves end, as shares of Targets in their order; none: one wave of all.
+	// Where the last one does not reach all, the rest is held: [NotStarted] as planned.
+	Waves   []Share
+	Promote string        // the command that deploys to the nodes that are held, for people
+	Soak    time.Duration // waited after each wave but the last
+	MaxFail *Share        // stops the rollout once more nodes than that are not well; nil: with waves, none may be
 
 	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
 	Starting context.Context
@@ -84,16 +88,9 @@ func (r *Rollout) Run(ctx context.Context) ([]NodeResult, error) {
 	}
 	r.Sink.Emit(planned)
 
-	results := make([]NodeResult, len(r.Targets))
-	var g errgroup.Group
-	g.SetLimit(r.Parallel)
-	for i, t := range r.Targets {
-		g.Go(func() error {
-			results[i] = r.one(ctx, store, t)
-			return nil
-		})
-	}
-	return results, errors.Join(g.Wait(), store.Close())
+	w := &waves{rollout: r, store: store, results: make([]NodeResult, len(r.Targets)), budget: r.budget()}
+	w.run(ctx)
+	return w.results, store.Close()
 }
 
 func (r *Rollout) prepare() error {
@@ -106,11 +103,14 @@ func (r *Rollout) prepare() error {
 	if r.Reconnect == 0 {
 		r.Reconnect = DefaultReconnect
 	}
+	if r.Sink == nil {
+		r.Sink = deaf{}
+	}
 	r.limits.fill()
 	if r.Starting == nil {
 		r.Starting = context.Background()
 	}
-	if _, err := quotePath(r.RepoPath); err != nil {
+	if _, err := QuotePath(r.RepoPath); err != nil {
 		return err
 	}
 	seen := make(map[string]bool, len(r.Targets))
@@ -123,21 +123,11 @@ func (r *Rollout) prepare() error {
 	return nil
 }
 
-// one deploys to one node and tells its end.
-func (r *Rollout) one(ctx context.Context, store *packs.Store, t Target) NodeResult {
-	begin := time.Now()
-	res := NodeResult{Target: t}
-	if r.Starting.Err() != nil || ctx.Err() != nil {
-		res.Outcome = NotStarted{Why: "interrupted"}
-	} else {
-		n := &node{rollout: r, store: store, target: t}
-		res.Outcome = n.deploy(ctx)
-		res.Result = n.result
-	}
-	res.Took = time.Since(begin)
-	r.Sink.Emit(Finished{Node: t.Host, Outcome: res.Outcome, Result: res.Result, Took: res.Took})
-	return res
-}
+// deaf is a Sink that nobody listens to.
+type deaf struct{}
+
+// Emit implements [Sink].
+func (deaf) Emit(Event) {}
 
 // tail keeps the last bytes that were written to it, for error messages. It may be used by
 // many goroutines.

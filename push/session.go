@@ -27,15 +27,19 @@ type session struct {
 
 // open starts receive-pack on the node and reads its advertisement.
 func (n *node) open(ctx context.Context) (*session, error) {
-	path, err := quotePath(n.rollout.RepoPath)
+	return openSession(ctx, n.conn, n.rollout.RepoPath, n.rollout.limits)
+}
+
+func openSession(ctx context.Context, conn Conn, repoPath string, l limits) (*session, error) {
+	path, err := QuotePath(repoPath)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := n.conn.Exec(ctx, "git-receive-pack "+path)
+	ch, err := conn.Exec(ctx, "git-receive-pack "+path)
 	if err != nil {
 		return nil, fmt.Errorf("opening a channel: %w", err)
 	}
-	s := &session{conn: n.conn, limits: n.rollout.limits, ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
+	s := &session{conn: conn, limits: l, ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
 	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
 	inTime := within(s.limits.advertisement, s.conn, func() { s.git, s.adv, err = gitwire.ReadAdvertisement(ctx, hangUp{ch.Stdout(), s.conn}) })
 	if !inTime {
@@ -43,7 +47,7 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	}
 	if err != nil {
 		s.close()
-		return nil, explainOpen(err, s.stderr.String(), n.rollout.RepoPath)
+		return nil, explainOpen(err, s.stderr.String(), repoPath)
 	}
 	return s, nil
 }

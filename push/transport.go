@@ -36,9 +36,12 @@ func SSH(c *sshx.Client) Dialer {
 		if err != nil {
 			return nil, err
 		}
-		return sshConn{conn}, nil
+		return SSHConn(conn), nil
 	}
 }
+
+// SSHConn is a connection of sshx as push needs it.
+func SSHConn(c *sshx.Conn) Conn { return sshConn{c} }
 
 type sshConn struct{ *sshx.Conn }
 
@@ -55,10 +58,10 @@ var _ Conn = sshConn{}
 
 var shellQuotes = strings.NewReplacer("'", `'\''`, "!", `'\!'`)
 
-// quotePath quotes a path for a node's shell as git quotes it for ssh: in single quotes, with
+// QuotePath quotes a path for a node's shell as git quotes it for ssh: in single quotes, with
 // those and exclamation marks (csh) escaped. A path that a program there could take for an
 // option is an error.
-func quotePath(path string) (string, error) {
+func QuotePath(path string) (string, error) {
 	if path == "" || strings.HasPrefix(path, "-") {
 		return "", fmt.Errorf("push: repository path %q: it must not be empty or begin with '-'", path)
 	}

@@ -39,6 +39,9 @@ type Options struct {
 	Transport Transport // how hosts are reached, unless automatic
 	Program   *Program  // the ssh program that the user has git use; nil for none
 
+	ReadOnly bool       // known_hosts stays as it is: keys that are accepted are known to the Client alone
+	Trace    func(Step) // called for what each dial finds out, from many goroutines
+
 	Home string               // instead of $HOME
 	User string               // instead of the local user's name
 	Logf func(string, ...any) // what is not worth an error; text in it may be the server's, quoted
@@ -83,6 +86,7 @@ func New(opts Options) (*Client, error) {
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
 		winners: &winners{key: make(map[string]string)}, pace: newPacer(), backoff: waitBackoff}
+	c.known.readOnly = opts.ReadOnly
 	c.agents = newAgents(&c.wg)
 	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -84,12 +85,13 @@ type attempt struct {
 	check *hostKeyCheck
 	auth  *authAttempt
 	addr  string
+	began time.Time
 }
 
 // dialOnce makes one attempt: pacing, transport, handshake.
 func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, error) {
 	s := r.s
-	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port))}
+	a := &attempt{c: c, r: r, addr: net.JoinHostPort(s.HostName, strconv.Itoa(s.Port)), began: time.Now()}
 	parent := ctx
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
@@ -118,6 +120,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, exact bool) (*Conn, err
 	if err != nil {
 		return nil, a.fail(ctx, a.clock.at(), err)
 	}
+	a.stepConnected(w, jump)
 	return a.handshake(ctx, w, config)
 }
 
@@ -139,6 +142,7 @@ func (a *attempt) sshConfig() (*ssh.ClientConfig, error) {
 			if err := a.check.verify(name, remote, key); err != nil {
 				return err
 			}
+			a.stepHostKey(remote, key)
 			a.clock.enter(StageAuth, "the server did not finish authentication", firstPositive(a.c.opts.AuthTimeout, DefaultAuthTimeout))
 			return nil
 		},
@@ -166,6 +170,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 		conn.Close()
 		return nil, a.fail(ctx, StageAuth, context.Cause(ctx))
 	}
+	a.stepAuthenticated(sc.ServerVersion())
 	if a.auth.current != nil {
 		a.c.winners.set(groupOf(a.r.s), a.auth.current.id())
 	}

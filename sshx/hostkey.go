@@ -3,6 +3,7 @@ package sshx
 import (
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
@@ -13,6 +14,8 @@ import (
 type hostKeys struct {
 	home string
 	logf func(string, ...any)
+
+	readOnly bool // files are not written
 
 	mu      sync.Mutex
 	files   map[string]*knownFile
@@ -118,7 +121,7 @@ func (c *hostKeyCheck) known(key ssh.PublicKey) error {
 	if c.otherTypes() {
 		return &errRedial{refused}
 	}
-	if v.kind == KeyUnknown && !c.seeOnly && (c.s.StrictHostKey == "accept-new" || c.s.StrictHostKey == "no") {
+	if v.kind == KeyUnknown && !c.seeOnly && c.recordable() && (c.s.StrictHostKey == "accept-new" || c.s.StrictHostKey == "no") {
 		changed, unsaved := c.accept(v.key)
 		if unsaved != nil {
 			// As in ssh, no reason to leave.
@@ -127,6 +130,12 @@ func (c *hostKeyCheck) known(key ssh.PublicKey) error {
 		return changed
 	}
 	return refused
+}
+
+// recordable reports whether the host's name can stand in known_hosts for itself alone. Host
+// names can, but an alias is any text: a pattern would trust the key of one host for others.
+func (c *hostKeyCheck) recordable() bool {
+	return !strings.ContainsAny(c.s.HostKeyAlias, "*?!,|#@ \t\"'\\")
 }
 
 // decide is check_host_key of sshconnect.c: a host that is not known with its port may be
@@ -167,7 +176,7 @@ func (c *hostKeyCheck) accept(key ssh.PublicKey) (changed, unsaved error) {
 	defer c.keys.addMu.Unlock()
 	f := c.files[0]
 	var w *knownWriter
-	if f.path != "" {
+	if f.path != "" && !c.keys.readOnly {
 		if w, unsaved = openKnown(f, c.keys.home); unsaved == nil {
 			defer w.close()
 		}
@@ -208,6 +217,9 @@ func (c *hostKeyCheck) refuse(v verdict) *HostKeyError {
 	}
 	if e.File = "a UserKnownHostsFile"; len(c.s.UserKnownHosts) > 0 {
 		e.File = c.s.UserKnownHosts[0]
+	}
+	if !c.recordable() {
+		e.Reason = joinReasons(e.Reason, "HostKeyAlias "+quote(c.s.HostKeyAlias)+" is no name that could be added")
 	}
 	for _, f := range c.files {
 		if err := f.unreadable(); err != nil {

@@ -91,6 +91,9 @@ var parityCases = []parityCase{
 	{name: "alias, known by address", config: "HostKeyAlias fleet\n", known: "{name} {ed}"},
 	{name: "alias with a port form on file", config: "HostKeyAlias fleet\n", known: "[fleet]:{port} {ed}"},
 	{name: "alias that is a port form", config: "HostKeyAlias [fleet]:99\n", known: "[fleet]:99 {ed}", accept: true},
+	{name: "alias that is a pattern, added", config: acceptNew + "HostKeyAlias *\n", stricter: true},
+	{name: "alias that is a list, added", config: acceptNew + "HostKeyAlias a,b\n", stricter: true},
+	{name: "alias that is a pattern, known", config: acceptNew + "HostKeyAlias f*\n", known: "f* {ed}", accept: true},
 	{name: "alias added", config: acceptNew + "HostKeyAlias Fleet\n", accept: true},
 
 	// Settings.

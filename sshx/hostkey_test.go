@@ -200,3 +200,28 @@ func TestHostKeyAliasAndPortlessEntries(t *testing.T) {
 		}
 	}
 }
+
+// TestChangedHostKeyNeverPassesTheSSHProgram is about a program that by itself would go on
+// where StrictHostKeyChecking is no.
+func TestChangedHostKeyNeverPassesTheSSHProgram(t *testing.T) {
+	h, s := realHost(t, "", "")
+	changed := fmt.Sprintf("# c\n[127.0.0.1]:%s %s\n", s.port, keyText(newKey(t).PublicKey()))
+	config := string(readFile(t, h.path("config")))
+	for _, mode := range []string{"yes", "ask", "accept-new", "no", "off"} {
+		for name, o := range map[string]Options{"ssh": {Transport: TransportOpenSSH}, "git's": {Program: &Program{Command: "ssh", Source: "GIT_SSH"}}} {
+			writeFile(t, h.path("known_hosts"), changed)
+			h.config("StrictHostKeyChecking " + mode + "\n" + config)
+			conn, err := h.client(o).Dial(t.Context(), "node")
+			if err == nil {
+				conn.Close()
+				t.Errorf("%s, %s: the host key was accepted", name, mode)
+				continue
+			}
+			var e *HostKeyError
+			line := h.path("known_hosts") + ":2"
+			if !errors.As(err, &e) || e.Kind != KeyChanged || e.File != h.path("known_hosts") || e.Line != 2 || !strings.Contains(err.Error(), "not the one in "+line) {
+				t.Errorf("%s, %s: %v", name, mode, err)
+			}
+		}
+	}
+}

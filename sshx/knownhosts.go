@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"io/fs"
 	"os"
 	"slices"
@@ -23,16 +24,23 @@ type knownFile struct {
 	path string // empty: nowhere, kept in memory alone
 
 	mu     sync.RWMutex
-	err    error // why it could not be read; it counts as empty then
-	size   int   // of what was read, in bytes
-	count  int   // of what was read, in lines
-	sum    [sha256.Size]byte
+	err    error     // why it could not be read; it counts as empty then
+	size   int       // of what was read, in bytes
+	count  int       // of what was read, in lines
+	digest hash.Hash // of what was read
 	lines  []knownLine
 	plain  map[string][]int // literal names
 	wild   []int            // lines with a pattern
 	hashed []int
 	byKey  map[string][]int // hashed lines by key
 	kinds  map[string]bool  // key types of the hashed lines without marker
+	scans  sync.Map         // name to scan; what is asked of the hashed lines more than once
+}
+
+// scan is what a search of all hashed lines for a name has found.
+type scan struct {
+	upTo  int   // so many of the hashed lines were there
+	found []int // their indices
 }
 
 // newKnownFile makes an empty one.
@@ -58,7 +66,8 @@ func loadKnownFile(path string) *knownFile {
 
 // reset forgets everything.
 func (f *knownFile) reset() {
-	f.size, f.count, f.sum = 0, 0, sha256.Sum256(nil)
+	f.size, f.count, f.digest = 0, 0, sha256.New()
+	f.scans.Clear()
 	f.lines, f.wild, f.hashed = nil, nil, nil
 	f.plain, f.byKey, f.kinds = make(map[string][]int), make(map[string][]int), make(map[string]bool)
 }
@@ -69,17 +78,34 @@ func (f *knownFile) refresh(data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = nil
-	if len(data) < f.size || sha256.Sum256(data[:f.size]) != f.sum || f.size > 0 && data[f.size-1] != '\n' {
+	if len(data) < f.size || sha256.Sum256(data[:f.size]) != [sha256.Size]byte(f.digest.Sum(nil)) || f.size > 0 && data[f.size-1] != '\n' {
 		f.reset()
 	}
-	for raw := range bytes.Lines(data[f.size:]) {
+	f.extend(data[f.size:])
+}
+
+// added takes over what we have appended ourselves, under the lock of the file; ended is
+// whether its first line feed ends the line before.
+func (f *knownFile) added(text string, ended bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ended {
+		f.count--
+	}
+	f.extend([]byte(text))
+}
+
+// extend takes over what was appended to the file. The caller holds mu.
+func (f *knownFile) extend(more []byte) {
+	for raw := range bytes.Lines(more) {
 		f.count++
 		if k, err := parseKnownLine(string(raw)); err == nil {
 			k.file, k.line = f.path, f.count
 			f.add(k)
 		}
 	}
-	f.size, f.sum = len(data), sha256.Sum256(data)
+	f.size += len(more)
+	f.digest.Write(more)
 }
 
 // add indexes one line. The caller holds mu.
@@ -137,11 +163,19 @@ func (f *knownFile) hashedWith(name, blob string) []knownLine {
 	return f.pick(f.matching(name, f.byKey[blob]))
 }
 
-// hashedAll gives every hashed line about a host: one HMAC for each line of the file.
+// hashedAll gives every hashed line about a host: one HMAC for each line of the file, once.
 func (f *knownFile) hashedAll(name string) []knownLine {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.pick(f.matching(name, f.hashed))
+	var s scan
+	if before, ok := f.scans.Load(name); ok {
+		s = before.(scan)
+	}
+	if s.upTo < len(f.hashed) {
+		s = scan{len(f.hashed), slices.Concat(s.found, f.matching(name, f.hashed[s.upTo:]))}
+		f.scans.Store(name, s)
+	}
+	return f.pick(s.found)
 }
 
 // about gives the lines about a host in the order of the file. The hashed ones are left out,

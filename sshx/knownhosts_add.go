@@ -1,11 +1,11 @@
 package sshx
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha1"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,8 +20,9 @@ import (
 type knownWriter struct {
 	known   *knownFile
 	file    *os.File
-	data    []byte // all that is in it
-	regular bool   // not such as /dev/null, which gives nothing back
+	regular bool // not such as /dev/null, which gives nothing back
+
+	unfinished bool // its last line has no line feed
 }
 
 // openKnown opens a file, made with mode 0600 where it is missing. Like ssh it makes no
@@ -56,10 +57,13 @@ func (w *knownWriter) lock() error {
 	if err := unix.Flock(int(w.file.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("locking it: %w", err)
 	}
-	if w.data, err = io.ReadAll(w.file); err != nil {
+	var data bytes.Buffer
+	data.Grow(int(st.Size()) + bytes.MinRead)
+	if _, err := data.ReadFrom(w.file); err != nil {
 		return err
 	}
-	w.known.refresh(w.data)
+	w.known.refresh(data.Bytes())
+	w.unfinished = data.Len() > 0 && data.Bytes()[data.Len()-1] != '\n'
 	return nil
 }
 
@@ -71,15 +75,15 @@ func (w *knownWriter) add(name string, key ssh.PublicKey, hashed bool) error {
 		rand.Read(salt) // never fails
 	}
 	text := formatKnownLine(name, salt, key)
-	if n := len(w.data); n > 0 && w.data[n-1] != '\n' {
+	if w.unfinished {
 		text = "\n" + text
 	}
 	if _, err := w.file.WriteString(text); err != nil {
 		return err
 	}
 	if w.regular {
-		w.data = append(w.data, text...)
-		w.known.refresh(w.data)
+		w.known.added(text, w.unfinished)
+		w.unfinished = false
 	}
 	return nil
 }

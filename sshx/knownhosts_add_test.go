@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -66,7 +67,12 @@ func TestKeysOfOthersAreSeen(t *testing.T) {
 		{"the last line went on", strings.TrimSpace(other), strings.TrimSpace(other) + " x\nweb " + keyText(theirs) + "\n", ours, KeyChanged, 2, ""},
 		{"rewritten", other + "a " + keyText(theirs) + "\n", "web " + keyText(theirs) + "\n", ours, KeyChanged, 1, ""},
 		{"rewritten, longer", other, "#\n\nweb " + keyText(theirs) + "\n" + other, ours, KeyChanged, 3, ""},
+		{"appended hashed", other, other + hashed("web") + " " + keyText(theirs) + "\n", ours, KeyChanged, 2, ""},
+		{"appended to hashed", hashed("db") + " " + keyText(theirs) + "\n", hashed("db") + " " + keyText(theirs) + "\n#\n" + hashed("web") + " " + keyText(theirs) + "\n", ours, KeyChanged, 3, ""},
+		{"hashed lines replaced", hashed("web") + " " + keyText(theirs) + "\n", hashed("db") + " " + keyText(theirs) + "\n#\n", ours, "", 3,
+			hashed("db") + " " + keyText(theirs) + "\n#\nweb " + keyText(ours) + "\n"},
 		{"emptied", other, "", ours, "", 1, "web " + keyText(ours) + "\n"},
+		{"no line feed at the end", other + "# c", other + "# c", ours, "", 3, other + "# c\nweb " + keyText(ours) + "\n"},
 		{"made", "", other, ours, "", 2, other + "web " + keyText(ours) + "\n"},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
@@ -76,6 +82,7 @@ func TestKeysOfOthersAreSeen(t *testing.T) {
 			}
 			keys := newHostKeys(t.TempDir(), t.Logf)
 			c := keys.newCheck(&settings{HostName: "web", Port: 22, UserKnownHosts: []string{path}}, "web", false)
+			c.decide("web", ours) // what was found is kept
 			writeFile(t, path, tt.after)
 			changed, unsaved := c.accept(tt.key)
 			if unsaved != nil {
@@ -259,4 +266,56 @@ func localUser(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return u.Username
+}
+
+// TestOneKeyIsAcceptedForAHost has connections to one name that each show another key, with
+// and without a file, of one Client or of several, as processes have: the lock of a file does
+// not know whose it is. The first key to be accepted makes changed ones of the others.
+func TestOneKeyIsAcceptedForAHost(t *testing.T) {
+	const names, connections = 300, 4
+	var shown []ssh.PublicKey
+	for range connections {
+		shown = append(shown, newKey(t).PublicKey())
+	}
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		name    string
+		files   []string
+		clients int
+	}{
+		{"file", []string{dir + "/one"}, 1},
+		{"file of several Clients", []string{dir + "/several"}, connections},
+		{"memory", nil, 1},
+		{"null device", []string{os.DevNull}, 1},
+	} {
+		t.Run(strings.ReplaceAll(tt.name, " ", "-"), func(t *testing.T) {
+			var clients []*hostKeys
+			for range tt.clients {
+				clients = append(clients, newHostKeys(dir, t.Logf))
+			}
+			for i := range names {
+				s := &settings{HostName: fmt.Sprintf("web-%d", i), Port: 22, UserKnownHosts: tt.files}
+				var accepted atomic.Int32
+				var wg sync.WaitGroup
+				begin := make(chan struct{})
+				for j, key := range shown {
+					c := clients[j%len(clients)].newCheck(s, s.HostName, true)
+					wg.Go(func() {
+						<-begin
+						switch changed, unsaved := c.accept(key); {
+						case unsaved != nil:
+							t.Error(unsaved)
+						case changed == nil:
+							accepted.Add(1)
+						}
+					})
+				}
+				close(begin)
+				wg.Wait()
+				if n := accepted.Load(); n != 1 {
+					t.Errorf("%s has %d keys", s.HostName, n)
+				}
+			}
+		})
+	}
 }

@@ -3,7 +3,6 @@ package sshx
 import (
 	"bytes"
 	"crypto/sha1"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -174,6 +173,41 @@ func FuzzKnownLine(f *testing.F) {
 	})
 }
 
+// FuzzKnownFile reads a file in two parts, as another process appends to it, and compares with
+// reading it at once.
+func FuzzKnownFile(f *testing.F) {
+	a, b := newKey(f).PublicKey(), newKey(f).PublicKey()
+	A, B := keyText(a), keyText(b)
+	for _, text := range []string{
+		"web " + A + "\nweb " + B + "\n", hashed("web") + " " + A + "\n@revoked * " + B, "@cert-authority *,!db " + A + "\r\n\n#\nweb " + B,
+		hashed("[web]:22") + " " + A + "\n" + hashed("web") + " " + B + "\n", "web " + A + "\x00\n\n", "\n",
+	} {
+		for _, at := range []int{0, 1, len(text) / 2, len(text)} {
+			f.Add(text, at)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, at int) {
+		at = max(0, min(at, len(text)))
+		whole, parts := newKnownFile("kh"), newKnownFile("kh")
+		whole.refresh([]byte(text))
+		parts.refresh([]byte(text[:at]))
+		parts.hashedAll("web") // what was found is kept
+		parts.refresh([]byte(text))
+		if whole.count != parts.count || whole.size != parts.size {
+			t.Errorf("%d lines in %d bytes, and %d in %d", whole.count, whole.size, parts.count, parts.size)
+		}
+		for _, key := range []ssh.PublicKey{a, b} {
+			one, two := judge([]*knownFile{whole}, "web", key), judge([]*knownFile{parts}, "web", key)
+			if one.kind != two.kind || one.by.line != two.by.line || one.by.line > strings.Count(text, "\n")+1 {
+				t.Errorf("%q by line %d, and %q by line %d", one.kind, one.by.line, two.kind, two.by.line)
+			}
+		}
+		if covered([]*knownFile{whole}, "web") != covered([]*knownFile{parts}, "web") {
+			t.Error("covered by one alone")
+		}
+	})
+}
+
 func FuzzMatchPattern(f *testing.F) {
 	f.Add("web", "w*b?")
 	f.Fuzz(func(t *testing.T, s, pattern string) {
@@ -184,37 +218,4 @@ func FuzzMatchPattern(f *testing.F) {
 			t.Errorf("%q, %q", s, pattern)
 		}
 	})
-}
-
-// bigFile is a known_hosts file of n hashed lines and the key of one of them.
-func bigFile(b testing.TB, n int) ([]*knownFile, ssh.PublicKey, string) {
-	b.Helper()
-	var text strings.Builder
-	var last ssh.PublicKey
-	for i := range n {
-		last = newKey(b).PublicKey()
-		text.WriteString(formatKnownLine(fmt.Sprintf("node%d", i), bytes.Repeat([]byte{byte(i), byte(i >> 8)}, sha1.Size/2), last))
-	}
-	return loadText(b, text.String()), last, fmt.Sprintf("node%d", n-1)
-}
-
-func BenchmarkKnownHosts10000Hashed(b *testing.B) {
-	files, key, name := bigFile(b, 10000)
-	b.ReportAllocs()
-	for b.Loop() {
-		if v := judge(files, name, key); v.kind != "" {
-			b.Fatal(v)
-		}
-		knownKinds(files, name, false)
-	}
-}
-
-func BenchmarkKnownHosts10000HashedMiss(b *testing.B) {
-	files, key, _ := bigFile(b, 10000)
-	b.ReportAllocs()
-	for b.Loop() {
-		if v := judge(files, "other", key); v.kind != KeyUnknown {
-			b.Fatal(v)
-		}
-	}
 }

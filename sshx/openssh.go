@@ -113,6 +113,7 @@ func (c *Client) masterOptions(ctx context.Context, r *route, p *program) master
 	return masterOptions{
 		batch:    !c.opts.Interactive || r.s.BatchMode || !canAsk(os.Getenv),
 		fork:     p.knowsFork(ctx),
+		readOnly: c.opts.ReadOnly,
 		connect:  firstPositive(c.opts.ConnectTimeout, r.s.ConnectTimeout, DefaultConnectTimeout),
 		interval: firstPositive(c.opts.KeepaliveInterval, r.s.AliveInterval, DefaultKeepaliveInterval),
 		count:    firstPositive(c.opts.KeepaliveCount, r.s.AliveCount, DefaultKeepaliveCount),
@@ -251,5 +252,6 @@ func (m *master) failure(ctx context.Context, r *route, why string, err error, f
 	if stage, pe.Err = classify(pe.Said, r.s); pe.Err == nil {
 		pe.Err = err
 	}
+	pe.hint = changedKeyHint(pe.Err, pe.hint)
 	return fail(stage, pe)
 }

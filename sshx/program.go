@@ -194,6 +194,12 @@ func (p *program) masterArgs(r *route, socket string, o masterOptions) []string 
 	if o.fork {
 		options = append(options, "ForkAfterAuthentication=no")
 	}
+	switch {
+	case o.readOnly:
+		options = append(options, "StrictHostKeyChecking=yes", "UpdateHostKeys=no")
+	case r.s.StrictHostKey == "no":
+		options = append(options, "StrictHostKeyChecking=accept-new") // the same, but a changed key is none
+	}
 	options = append(options, "ConnectTimeout="+seconds(o.connect),
 		"ServerAliveInterval="+seconds(o.interval), "ServerAliveCountMax="+strconv.Itoa(o.count))
 	for _, option := range options {
@@ -215,6 +221,7 @@ func (p *program) masterArgs(r *route, socket string, o masterOptions) []string 
 type masterOptions struct {
 	batch    bool // nobody may be asked
 	fork     bool // it knows ForkAfterAuthentication
+	readOnly bool // known_hosts must not be written
 	connect  time.Duration
 	interval time.Duration
 	count    int

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -58,6 +59,7 @@ func lastOf(s string) string {
 var (
 	permissionDenied = regexp.MustCompile(`(?m)^\S*: ?Permission denied \(([^()\n]*)\)\.?$`)
 	throttledWords   = regexp.MustCompile(`(?m)(^(kex|ssh)_exchange_identification: .*([Cc]onnection (closed|reset)|Not allowed at this time|Exceeded MaxStartups)|^Not allowed at this time|^Exceeded MaxStartups)`)
+	offendingLine    = regexp.MustCompile(`(?m)^Offending (\S+ )?key (for IP )?in (.+):(\d{1,9})\r?$`)
 	configWords      = regexp.MustCompile(`(?m)(Bad configuration option|bad configuration options|Bad owner or permissions|^\S*: line \d+: |unknown option|^Unsupported option|^usage: ssh)`)
 )
 
@@ -74,7 +76,12 @@ func classify(said string, s *settings) (stage string, cause error) {
 		if strings.Contains(said, "REVOKED HOST KEY") || strings.Contains(said, "revoked") {
 			kind = KeyRevoked
 		}
-		return StageHostKey, &HostKeyError{Host: s.keyName(), Kind: kind, Target: s.Alias}
+		e := &HostKeyError{Host: s.keyName(), Kind: kind, Target: s.Alias}
+		if m := offendingLine.FindStringSubmatch(said); m != nil {
+			e.File = m[3]
+			e.Line, _ = strconv.Atoi(m[4]) // digits, by the pattern
+		}
+		return StageHostKey, e
 	case permissionDenied.MatchString(said):
 		methods := permissionDenied.FindStringSubmatch(said)[1]
 		return StageAuth, &AuthError{User: s.User, Host: s.Alias, Methods: strings.Split(methods, ",")}
@@ -90,4 +97,15 @@ func classify(said string, s *settings) (stage string, cause error) {
 		return StageConfig, nil
 	}
 	return StageHandshake, nil
+}
+
+// changedKeyHint is the way out where a program has found that a host key has changed, and
+// hint for everything else.
+func changedKeyHint(err error, hint string) string {
+	var key *HostKeyError
+	if !errors.As(err, &key) || key.Kind != KeyChanged || key.Line == 0 {
+		return hint
+	}
+	return fmt.Sprintf("its key is not the one in %s:%d; somebody may be in between, or the host was reinstalled: "+
+		"check the fingerprint on the host, then remove the old line", printable(key.File), key.Line)
 }

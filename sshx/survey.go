@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -24,6 +25,7 @@ type HostKeyQuestion struct {
 	Fingerprint string // SHA256:...
 	File        string // where it will be added; empty: nowhere, it is known to the Client alone
 	Reason      string // more about it, such as a certificate that is not accepted; may be empty
+	Jump        bool   // it is a jump host: what is behind it can be asked about once it is trusted
 
 	check *hostKeyCheck
 	key   ssh.PublicKey
@@ -34,9 +36,10 @@ var errSeen = errors.New("the host key is known")
 
 // UnknownKeys gives the keys of those of the hosts, and of the jump hosts before them, that
 // StrictHostKeyChecking=ask (the default) would ask about, sorted by host. Hosts that have a
-// line in known_hosts are not contacted, the others are once, without authenticating: sshd
-// may count that against us (PerSourcePenalties). What is behind a jump host with an unknown
-// key is not reached. A host that fails otherwise is no error: Dial will tell.
+// line in known_hosts, or a living ControlMaster, are not contacted, the others are once,
+// without authenticating: sshd may count that against us (PerSourcePenalties). What is behind
+// a jump host with an unknown key is not reached. Passphrases may be asked for, of jump hosts.
+// A host that fails otherwise is no error: Dial will tell.
 func (c *Client) UnknownKeys(ctx context.Context, hosts []string) ([]HostKeyQuestion, error) {
 	s := &survey{client: c, slots: make(chan struct{}, maxSurvey), hops: make(map[string]*surveyedHop)}
 	var wg sync.WaitGroup
@@ -100,12 +103,9 @@ type surveyedHop struct {
 // reachable reports whether the host of a route can be dialled as far as host keys are
 // concerned, and notes its key or that of a jump host where that must be asked about first.
 func (s *survey) reachable(ctx context.Context, r *route) bool {
-	if r.jump != nil && !s.reachable(ctx, r.jump) {
-		return false
-	}
 	check := s.client.known.newCheck(r.s, r.shown, true)
 	// The same sshd under two names is asked for each: they can have different keys on file.
-	id := check.name + " at " + r.address()
+	id := fmt.Sprintf("%s at %s: %s %v %q %q", check.name, r.address(), r.s.StrictHostKey, r.s.BatchMode, r.s.UserKnownHosts, r.s.ControlPath)
 	s.mu.Lock()
 	hop, seen := s.hops[id]
 	if !seen {
@@ -114,21 +114,50 @@ func (s *survey) reachable(ctx context.Context, r *route) bool {
 	}
 	s.mu.Unlock()
 	if !seen {
-		hop.ok = s.ask(ctx, r, check)
+		hop.ok = s.visit(ctx, r, check)
 		close(hop.ready)
 	}
 	<-hop.ready
 	return hop.ok
 }
 
-// ask has one host show its key, unless a line is about it or nobody would be asked.
-func (s *survey) ask(ctx context.Context, r *route, check *hostKeyCheck) bool {
-	if s.client.other.git != nil || onlySSH(r.s) != "" {
-		return true // that program has its own way with host keys
-	}
-	if r.s.StrictHostKey != "ask" || r.s.BatchMode || covered(check.files, check.name) {
+// visit is reachable for the first who wants to know.
+func (s *survey) visit(ctx context.Context, r *route, check *hostKeyCheck) bool {
+	settled := r.s.StrictHostKey != "ask" || r.s.BatchMode || covered(check.files, check.name)
+	switch {
+	case settled && r.jump == nil, s.client.othersCheck(ctx, r):
+		return true
+	case r.jump != nil && !s.reachable(ctx, r.jump):
+		return false
+	case settled:
 		return true
 	}
+	return s.ask(ctx, r)
+}
+
+// othersCheck reports whether Dial will leave the host key to somebody else: an ssh program
+// with its own way with host keys, or a master, which has checked it. A route that only ends
+// up with this machine's ssh is none of these: it reads what is trusted here.
+func (c *Client) othersCheck(ctx context.Context, r *route) bool {
+	if onlySSH(r.s) != "" {
+		return true
+	}
+	if c.opts.Transport == TransportNative {
+		return false
+	}
+	if c.other.git != nil {
+		return true
+	}
+	conn, err := c.dialSocket(ctx, r)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// ask has one host show its key.
+func (s *survey) ask(ctx context.Context, r *route) bool {
 	only := *r
 	only.keyOnly = true
 	_, err := s.client.dialNative(ctx, &only)
@@ -136,11 +165,11 @@ func (s *survey) ask(ctx context.Context, r *route, check *hostKeyCheck) bool {
 	switch {
 	case errors.Is(err, errSeen):
 		return true
-	case !errors.As(err, &key) || key.Kind != KeyUnknown || viaJump(err):
+	case !errors.As(err, &key) || key.Kind != KeyUnknown || viaJump(err) || !key.check.recordable():
 		return false
 	}
 	q := HostKeyQuestion{Name: r.target.Name, Host: key.Host, KeyType: key.KeyType, Fingerprint: key.Fingerprint, Reason: key.Reason,
-		check: key.check, key: key.key}
+		Jump: r.hop, check: key.check, key: key.key}
 	if len(r.s.UserKnownHosts) > 0 {
 		q.File = r.s.UserKnownHosts[0]
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +49,7 @@ func TestUnknownKeys(t *testing.T) {
 		servers[name] = (&server{}).start(t)
 		config.WriteString(servers[name].host(name, more))
 	}
+	config.WriteString(servers["a"].host("pattern", " HostKeyAlias *\n"))
 	config.WriteString("Host down\n HostName 127.0.0.1\n Port 1\nHost loop\n ProxyJump loop\n")
 	h.config(config.String())
 	h.knows(servers["known"])
@@ -56,7 +58,7 @@ func TestUnknownKeys(t *testing.T) {
 		"127.0.0.1 " + keyText(servers["portless"].hostKeys[0].PublicKey()) + "\n@cert-authority " + servers["certified"].name() + " " + other + "\n"
 	writeFile(t, h.path("known_hosts"), known)
 	c := h.client(Options{})
-	hosts := []string{"b", "user@b", "down", "-bad", "loop", "known", "strict", "new", "batch", "changed", "portless", "certified", "a", "a"}
+	hosts := []string{"b", "pattern", "user@b", "down", "-bad", "loop", "known", "strict", "new", "batch", "changed", "portless", "certified", "a", "a"}
 	keys := unknownKeys(t, c, hosts...)
 	if got := asked(keys); got != "a b" {
 		t.Fatalf("asked about %s", got)
@@ -67,8 +69,11 @@ func TestUnknownKeys(t *testing.T) {
 	}
 	for name, s := range servers {
 		want := 0
+		if name == "a" {
+			want = 1 // for pattern
+		}
 		if strings.Contains("a b portless", name) {
-			want = 1
+			want++
 		}
 		if s.dialled() != want || len(s.offered()) > 0 {
 			t.Errorf("%s: %d connections, %d keys offered", name, s.dialled(), len(s.offered()))
@@ -177,5 +182,60 @@ func TestUnknownKeysIsCancelled(t *testing.T) {
 	}()
 	if keys, err := c.UnknownKeys(ctx, []string{s.addr, silent.addr, silent.addr}); !errors.Is(err, why) || keys != nil {
 		t.Errorf("%v, %v", keys, err)
+	}
+}
+
+// TestOthersCheckHostKeys has hosts that are not known here, but whose key Dial will not check.
+func TestOthersCheckHostKeys(t *testing.T) {
+	sock := filepath.Join(shortDir(t), "cm")
+	h, _ := realHost(t, "Host node\n ControlPath "+sock+"\n", "")
+	s, gate := (&server{}).start(t), (&server{}).start(t)
+	h.config(string(readFile(t, h.path("config"))) + s.host("behind", " ProxyJump gate\n ControlPath "+sock+"\n") +
+		gate.host("gate", "") + s.host("hostbased", " HostbasedAuthentication yes\n"))
+	master := ownMaster(t, h, sock, "node") // whose socket behind takes for its own
+	writeFile(t, h.path("known_hosts"), "")
+	all := []string{"node", "behind", "hostbased"}
+	git := &Program{Command: "ssh", Source: "core.sshCommand"}
+	for _, tt := range []struct {
+		options Options
+		want    string
+	}{
+		{Options{}, ""},
+		{Options{Transport: TransportOpenSSH}, ""},
+		{Options{Transport: TransportNative}, "gate node"},
+		{Options{Program: git}, ""},
+		{Options{Program: git, Transport: TransportNative}, "gate node"},
+	} {
+		keys := unknownKeys(t, h.client(tt.options), all...)
+		if asked(keys) != tt.want {
+			t.Errorf("%+v: asked about %q, want %q", tt.options, asked(keys), tt.want)
+		}
+		for _, q := range keys {
+			if q.Jump != (q.Name == "gate") {
+				t.Errorf("%s is a jump host: %v", q.Name, q.Jump)
+			}
+		}
+	}
+	master.Process.Kill()
+	master.Wait()
+	if got := asked(unknownKeys(t, h.client(Options{}), all...)); got != "gate node" {
+		t.Errorf("after the master: asked about %q", got)
+	}
+}
+
+// TestSSHReadsWhatIsTrusted reaches a host by the ssh program that was asked about here.
+func TestSSHReadsWhatIsTrusted(t *testing.T) {
+	h, _ := realHost(t, "", "")
+	writeFile(t, h.path("known_hosts"), "")
+	c := h.client(Options{Transport: TransportOpenSSH})
+	if conn, err := c.Dial(t.Context(), "node"); err == nil {
+		conn.Close()
+		t.Fatal("the host was known")
+	}
+	if err := c.TrustKeys(unknownKeys(t, c, "node")); err != nil {
+		t.Fatal(err)
+	}
+	if conn := h.dial(c, "node"); conn.Transport() == nativeTransport {
+		t.Errorf("by %q", conn.Transport())
 	}
 }

@@ -179,7 +179,7 @@ func startProxy(command string) (*proxy, error) {
 	}
 	p := &proxy{Conn: conn, cmd: exec.Command(envOr("SHELL", "/bin/sh"), "-c", "exec "+command)}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs, theirs, (*proxyStderr)(p)
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal: an ssh would ask there, amid our output
 	p.cmd.WaitDelay = proxyWaitDelay
 	if err := p.cmd.Start(); err != nil {
 		conn.Close()

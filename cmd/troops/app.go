@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"troops/inventory"
 	"troops/nodeside/python"
 	"troops/output"
 )
@@ -26,6 +27,13 @@ type global struct {
 	verbose   bool   // -v
 	streams
 	stop stopping
+}
+
+// warn prints what is to be known about the inventory.
+func (g *global) warn(problems []inventory.Problem) {
+	for _, p := range problems {
+		fmt.Fprintf(g.err, "troops: warning: %s\n", clean(p.String()))
+	}
 }
 
 // run runs the program and returns its exit code. It never exits by itself.
@@ -59,7 +67,7 @@ func newApp(g *global) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
-			newPush(g), newHosts(g), newDeploy(g), newDemo(g), newNode(g),
+			newPush(g), newStatus(g), newHosts(g), newDoctor(g), newDeploy(g), newDemo(g), newNode(g),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -85,7 +93,7 @@ func newApp(g *global) *cli.App {
 const exitStatusHelp = `Exit codes:
    0    every selected node is deployed or current
    1    some node failed, was refused, superseded or unreachable
-   2    usage, repository or inventory error: nothing was contacted
+   2    usage, repository or inventory error, or host keys not accepted: nothing was deployed
    3    the rollout was stopped, later nodes were not started
    4    some node's outcome is unknown
    130  interrupted

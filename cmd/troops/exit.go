@@ -15,7 +15,7 @@ import (
 const (
 	exitOK          = 0   // every selected node is deployed or current
 	exitNodes       = 1   // some node failed, was refused or unreachable
-	exitUsage       = 2   // usage, repository or inventory: nothing was contacted
+	exitUsage       = 2   // usage, repository, inventory or new host keys: nothing was deployed
 	exitPolicy      = 3   // the rollout was stopped, later nodes were not started
 	exitUnknown     = 4   // some node's outcome is unknown
 	exitInterrupted = 130 // 128 + SIGINT, as shells report it
@@ -29,7 +29,7 @@ var errInterrupted = errors.New("interrupted")
 type nodesError struct{ code int }
 
 func (e *nodesError) Error() string {
-	return fmt.Sprintf("not all nodes are deployed (exit code %d)", e.code)
+	return fmt.Sprintf("not all nodes are as they should be (exit code %d)", e.code)
 }
 
 // exitCode maps what a command returned to the exit code, and prints what was not shown yet.
@@ -67,7 +67,9 @@ func rolloutCode(results []push.NodeResult, interrupted bool) int {
 		switch r.Outcome.Kind() {
 		case push.KindDeployed, push.KindCurrent:
 		case push.KindNotStarted:
-			code = max(code, exitPolicy)
+			if o, ok := r.Outcome.(push.NotStarted); !ok || !o.Held {
+				code = max(code, exitPolicy)
+			}
 		case push.KindUnknown:
 			code = max(code, exitUnknown)
 		default: // superseded, too: whether the later commit does well is not known here

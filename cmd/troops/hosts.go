@@ -55,9 +55,7 @@ func runHosts(ctx context.Context, g *global, sel selectOptions, rev string, asJ
 	if asJSON {
 		return printHostsJSON(g, entries, warnings)
 	}
-	for _, w := range warnings {
-		fmt.Fprintf(g.err, "troops: warning: %s\n", clean(w.String()))
-	}
+	g.warn(warnings)
 	tw := tabwriter.NewWriter(g.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "HOST\tROLES\tDEFINED IN")
 	for _, e := range entries {

@@ -55,6 +55,24 @@ func newNode(g *global) *cli.Command {
 				},
 			},
 			{
+				Name: "status", Usage: "print what is deployed and what runs, for a workstation", Hidden: true,
+				Action: func(c *cli.Context) error {
+					if c.Args().Present() {
+						return usagef("node status takes no arguments")
+					}
+					return nodeside.WriteStatus(c.Context, layout(), g.out)
+				},
+			},
+			{
+				Name: "check", Usage: "run the checks of what is deployed, and print the frames of the run's log", Hidden: true, ArgsUsage: "RUN [WHO]",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() < 1 || c.Args().Len() > 2 {
+						return usagef("node check takes a run and who asks")
+					}
+					return nodeside.Check(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
+				},
+			},
+			{
 				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
 				Action: func(c *cli.Context) error {
 					offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)

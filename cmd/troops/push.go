@@ -26,6 +26,8 @@ type pushOptions struct {
 	branch    string
 	transport string
 	commit    string // a revision
+	waves     waveOptions
+	dryRun    bool
 }
 
 func newPush(g *global) *cli.Command {
@@ -38,15 +40,22 @@ func newPush(g *global) *cli.Command {
 repository, in parallel, and shows what happens there. Hosts that have it already are left alone,
 so pushing again deploys what failed or was not reached.
 
+On a terminal, host keys that are not known yet are shown first, all at once, with one question.
+
+--canary 10% deploys to a tenth, always the same hosts, and stops; a plain push then does the rest.
+--waves 5%,25%,100% goes on by itself. Both stop at the first host that is not well, or at
+--max-fail: no more hosts are started, those that run are followed.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
 ` + exitStatusHelp,
-		Flags: append(o.selection.flags(),
+		Flags: append(append(o.selection.flags(), o.waves.flags()...),
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
 			transportFlag(&o.transport),
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		),
@@ -62,6 +71,9 @@ pushing the same commit again follows it.
 			}
 			if c.Args().Present() {
 				o.commit = c.Args().First()
+			}
+			if err := o.waves.parse(c.IsSet); err != nil {
+				return err
 			}
 			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
 		},
@@ -85,12 +97,20 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
 	client, err := sshx.New(options)
 	if err != nil {
 		return err
 	}
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
-	results, err := show(g, r, output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose}), warnings)
+	if o.dryRun {
+		g.warn(warnings)
+		return errors.Join(dryRun(ctx, g, r), client.Close())
+	}
+	if err := askHostKeys(ctx, g.in, lines, client, r.Targets); err != nil {
+		return errors.Join(err, client.Close())
+	}
+	results, err := show(g, r, lines, warnings)
 	err = errors.Join(err, client.Close())
 	if results == nil {
 		return err // nothing was contacted
@@ -127,6 +147,9 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 		}
 	}
 	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
+	if o.waves.plan(r, o); len(r.Waves) > 0 {
+		entries = inventory.CanaryOrder(entries, o.selection.role.Value())
+	}
 	for _, e := range entries {
 		r.Targets = append(r.Targets, push.Target{Host: e.Host.String(), Name: e.Host.Name, Roles: e.Roles, Complete: e.Complete})
 	}
@@ -167,6 +190,11 @@ func (s *selectOptions) flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "exclude", Usage: "not the hosts that match `PATTERN` (may be given again)", Destination: &s.exclude},
 		&cli.BoolFlag{Name: "known-only", Usage: "go on with the hosts that can be known where the roles depend on what only a node knows", DisableDefaultText: true, Destination: &s.knownOnly},
 	}
+}
+
+// given reports whether any of the flags was given.
+func (s *selectOptions) given() bool {
+	return len(s.role.Value()) > 0 || len(s.host.Value()) > 0 || len(s.exclude.Value()) > 0 || s.knownOnly
 }
 
 // hosts reads the inventory of a commit and selects from it. The problems are to be told to

@@ -144,10 +144,11 @@ class TroopsFn:
 
 
 class Deployable:
-    """What troops.deployable(...) returned. roles: None or a value to iterate."""
+    """What troops.deployable(...) returned, or troops.check(...): that calls nothing.
+    roles: None or a value to iterate."""
 
-    def __init__(self, roles):
-        self.roles = roles
+    def __init__(self, roles, called=True):
+        self.roles, self.called = roles, called
 
 
 class Flow:

@@ -2,9 +2,10 @@
 # self.host None the name is unknown: that pass collects every host that is named.
 
 TROOPS = TroopsModule()
-TROOPS_NAMES = ("hostname", "have_role", "activate_role", "roles", "define_role", "all_roles", "deployable")
+TROOPS_NAMES = ("hostname", "have_role", "activate_role", "roles", "define_role", "all_roles", "deployable", "check")
 USAGE = {"hostname": "()", "have_role": "('role')", "activate_role": "('role')",
-         "define_role": "('role', hosts=['name'])", "deployable": "(roles=['role'])"}
+         "define_role": "('role', hosts=['name'])", "deployable": "(roles=['role'])",
+         "check": "(roles=['role'])"}
 CHANGING = ("activate_role", "define_role", "deployable")
 ROLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
@@ -96,8 +97,16 @@ class Troops:
             roles = (roles,)
         return Deployable(roles)
 
+    def tr_check(self, node, roles=None):
+        if isinstance(roles, str):
+            self.error(node, "check: roles is a list, such as roles=[%r]" % roles)
+        return roles if isinstance(roles, Func) else Deployable(roles, called=False)
+
     def deploy(self, d, func, node):
-        """@troops.deployable(...): the function is called at once where it applies."""
+        """@troops.deployable(...): the function is called at once where it applies.
+        A check is not: it runs after the deployment, and changes no roles."""
+        if not d.called:
+            return func
         applies = True
         if d.roles is not None:
             items, rests = self.items(d.roles, node)

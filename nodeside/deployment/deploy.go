@@ -42,6 +42,13 @@ func Deploy(ctx context.Context, s Spec, venv string) (roles []string, reported 
 			env = setEnv(env, name, value)
 		}
 	}
+	if s.Check {
+		if program == executable || !s.hasChecks() {
+			s.note("%s has no @troops.check: nothing to do", program)
+			return nil, false, nil
+		}
+		env = setEnv(env, "TROOPS_CHECK", "1")
+	}
 	if program == executable {
 		roles, err = s.runExecutable(ctx, env)
 		return roles, false, err

@@ -25,6 +25,7 @@ type Spec struct {
 	Hostname   string // TROOPS_HOSTNAME; where empty the machine's own name is taken
 	ReportFile string // where the Python module leaves the active roles; empty: no report is asked for
 	Env        []string
+	Check      bool         // run the checks that deploy.py has instead of deploying
 	Stdout     io.Writer    // of pip and of the deployment; *os.File is handed to them as it is
 	Stderr     io.Writer    // likewise. Both are written to at the same time
 	Note       func(string) // takes lines by troops, without line feed; may be nil

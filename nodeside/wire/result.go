@@ -47,6 +47,7 @@ type Result struct {
 	LogError string    `json:"log_error,omitempty"` // why the log is not whole
 	Pid      int       `json:"pid,omitempty"`       // of the run's process on the node
 	Reported bool      `json:"reported,omitempty"`  // Roles were reported by the Python module
+	Check    bool      `json:"check,omitempty"`     // it deployed nothing: it ran the checks of what is deployed
 }
 
 // MaxResult is the longest result that is read, in bytes.

@@ -16,7 +16,7 @@ A file roles.toml next to it (``[interactive]``, ``hosts = [...]``) is read at i
 
 import atexit
 import os
-from typing import Callable, Dict, Iterable, Optional, Set, TypeVar
+from typing import Any, Callable, Dict, Iterable, Optional, Set, TypeVar, Union
 
 from . import _hostname, _report, _rolesfile
 from ._names import check_hosts, check_role, check_roles, host_name
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "activate_role",
     "all_roles",
+    "check",
     "define_role",
     "deployable",
     "have_role",
@@ -85,10 +86,10 @@ def deployable(roles: Optional[Iterable[str]] = None) -> Callable[[_F], _F]:
     """
     if callable(roles):
         raise TypeError("write @troops.deployable() with parentheses")
-    applies = roles is None or any([have_role(r) for r in check_roles(roles, "roles")])
+    applies = _applies(roles) and not _checking()
 
     def decorate(function: _F) -> _F:
-        _check_function(function)
+        _check_function("deployable", function)
         if applies:
             function()
         return function
@@ -96,17 +97,49 @@ def deployable(roles: Optional[Iterable[str]] = None) -> Callable[[_F], _F]:
     return decorate
 
 
-def _check_function(function: object) -> None:
+def check(roles: Union[None, Iterable[str], Callable[..., object]] = None) -> Any:
+    """Decorate a function that finds out whether this machine is well, for rollouts.
+
+    ``@troops.check``, or ``@troops.check(roles=['web'])`` for machines with a role.
+    A deployment does not call it. After a wave has soaked, and when a node is asked to
+    check itself, deploy.py runs again with functions that are deployable left alone and
+    those that check called at once, where the machine is meant. One that raises, or
+    returns False, fails the check; what stands outside of functions runs as ever.
+    """
+    if callable(roles):
+        return check()(roles)
+    applies = _applies(roles) and _checking()
+
+    def decorate(function: _F) -> _F:
+        _check_function("check", function)
+        if applies and function() is False:
+            raise AssertionError("check %s returned False" % getattr(function, "__name__", function))
+        return function
+
+    return decorate
+
+
+def _applies(roles: Optional[Iterable[str]]) -> bool:
+    """Report whether functions for these roles, None for all, are meant here."""
+    return roles is None or any([have_role(r) for r in check_roles(roles, "roles")])
+
+
+def _checking() -> bool:
+    """Report whether this run of deploy.py is for its checks."""
+    return os.environ.get("TROOPS_CHECK") == "1"
+
+
+def _check_function(decorator: str, function: object) -> None:
     """Refuse what would do nothing when it is called."""
     if not callable(function):
-        raise TypeError("@troops.deployable() decorates functions, not %r" % (function,))
+        raise TypeError("@troops.%s() decorates functions, not %r" % (decorator, function))
     code = getattr(function, "__code__", None)
     # CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR: inspect has them but takes
     # long to import.
     if code is not None and code.co_flags & (0x20 | 0x80 | 0x200):
         raise TypeError(
-            "%s: @troops.deployable() calls plain functions; this one is async or a"
-            " generator, and calling it would do nothing" % function.__name__  # type: ignore[attr-defined]
+            "%s: @troops.%s() calls plain functions; this one is async or a generator,"
+            " and calling it would do nothing" % (function.__name__, decorator)  # type: ignore[attr-defined]
         )
 
 

@@ -1,0 +1,103 @@
+package nodeside
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"troops/nodeside/python"
+	"troops/nodeside/runlog"
+	"troops/nodeside/wire"
+)
+
+// WriteStatus writes the node's account of itself, for a workstation: see [wire.StatusPreface].
+func WriteStatus(ctx context.Context, l Layout, out io.Writer) error {
+	s, err := Status(ctx, l)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(s)
+	if err == nil {
+		_, err = fmt.Fprintf(out, "%s%s\n", wire.StatusPreface, b)
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: reporting the status: %w", err)
+	}
+	return nil
+}
+
+// Status is the node's account of itself: what it has deployed, and its runs.
+func Status(ctx context.Context, l Layout) (wire.NodeStatus, error) {
+	s := wire.NodeStatus{Troops: python.Version(), Host: l.hostname(), Now: time.Now()}
+	var err error
+	if s.Branch, err = l.deployedBranch(ctx); err != nil {
+		return s, err
+	}
+	if s.Branch != "" {
+		if s.Commit, err = l.tip(ctx, s.Branch); err != nil {
+			return s, err
+		}
+	}
+	runs, err := runlog.List(l.Runs())
+	if err != nil {
+		return s, err
+	}
+	for dir, r := range runs {
+		if !r.State.Final() {
+			if r, err = runlog.Settle(dir, r); err != nil {
+				return s, err
+			}
+		}
+		count(&s, r)
+	}
+	slices.SortFunc(s.Active, func(a, b wire.Result) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Queued.Compare(b.Queued), cmp.Compare(a.Run, b.Run))
+	})
+	s.Active = s.Active[:min(len(s.Active), wire.MaxActive)]
+	return s, nil
+}
+
+// count takes a run into account.
+func count(s *wire.NodeStatus, r wire.Result) {
+	if !r.State.Final() {
+		s.Active = append(s.Active, r)
+		return
+	}
+	if r.State == wire.Joined {
+		return // the other one counts
+	}
+	if r.Check {
+		if r.Commit == s.Commit && (s.Check == nil || ended(*s.Check).Before(ended(r))) {
+			s.Check = &r
+		}
+		return
+	}
+	if s.Last == nil || ended(*s.Last).Before(ended(r)) {
+		s.Last = &r
+	}
+	if r.State == wire.OK && r.Commit == s.Commit && r.Ended.After(s.Since) {
+		s.Since = r.Ended
+	}
+}
+
+// ended is when a run ended, or where it did not get to write that down, when it began.
+func ended(r wire.Result) time.Time {
+	for _, t := range []time.Time{r.Ended, r.Started} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return r.Queued
+}
+
+// rank sorts the run that works before those that wait.
+func rank(r wire.Result) int {
+	if r.State == wire.Running {
+		return 0
+	}
+	return 1
+}
