@@ -33,3 +33,18 @@ func TestReadPack(t *testing.T) {
 		})
 	}
 }
+
+// TestTwoFleets has two at once: the second finds addresses of its own.
+func TestTwoFleets(t *testing.T) {
+	for range 2 {
+		f, err := Start(t.Context(), Options{Dir: t.TempDir(), Nodes: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -12,11 +12,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -38,6 +40,7 @@ type Options struct {
 // Fleet is a set of nodes that listen.
 type Fleet struct {
 	o         Options
+	net       int // second byte of the nodes' addresses
 	config    *ssh.ServerConfig
 	listeners []net.Listener
 	wg        sync.WaitGroup // everything that goes on
@@ -52,7 +55,9 @@ type Fleet struct {
 // Name is the name of a node, which counts from 0.
 func Name(node int) string { return fmt.Sprintf("node-%05d", node+1) }
 
-func address(node int) string { return fmt.Sprintf("127.77.%d.%d", node>>8, node&0xff) }
+func (f *Fleet) address(node int) string {
+	return fmt.Sprintf("127.%d.%d.%d", f.net, node>>8, node&0xff)
+}
 
 // SSHConfig is the path of the OpenSSH configuration that reaches the nodes of a directory.
 func SSHConfig(dir string) string { return filepath.Join(dir, "ssh_config") }
@@ -79,19 +84,35 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 		return nil, nil
 	}}
 	f.config.AddHostKey(host)
-	var lc net.ListenConfig
-	for i := range o.Nodes {
-		ln, err := lc.Listen(ctx, "tcp", fmt.Sprintf("%s:%d", address(i), Port))
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("simnode: listening as %s: %w", Name(i), err), f.Close())
-		}
-		f.listeners = append(f.listeners, ln)
-		f.wg.Go(func() { f.accept(i, ln) })
+	if err := f.listen(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	if err := f.writeConfig(host); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// listen takes an address for each node, in a network that no other fleet of the machine has:
+// most likely one chosen by chance, certainly one that is found free.
+func (f *Fleet) listen(ctx context.Context) error {
+	const first, networks = 64, 64
+	f.net = first + mathrand.IntN(networks)
+	var lc net.ListenConfig
+	for i, tries := 0, 0; i < f.o.Nodes; i++ {
+		ln, err := lc.Listen(ctx, "tcp", fmt.Sprintf("%s:%d", f.address(i), Port))
+		if i == 0 && errors.Is(err, syscall.EADDRINUSE) && tries < networks {
+			f.net = first + (f.net-first+1)%networks
+			i, tries = i-1, tries+1
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("simnode: listening as %s: %w", Name(i), err)
+		}
+		f.listeners = append(f.listeners, ln)
+		f.wg.Go(func() { f.accept(i, ln) })
+	}
+	return nil
 }
 
 // accept serves the connections of one node until its listener is closed.
@@ -158,8 +179,8 @@ func (f *Fleet) writeConfig(host ssh.Signer) error {
 	var conf, known strings.Builder
 	key := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(host.PublicKey())))
 	for i := range f.o.Nodes {
-		fmt.Fprintf(&conf, "Host %s\n\tHostName %s\n", Name(i), address(i))
-		fmt.Fprintf(&known, "[%s]:%d %s\n", address(i), Port, key)
+		fmt.Fprintf(&conf, "Host %s\n\tHostName %s\n", Name(i), f.address(i))
+		fmt.Fprintf(&known, "[%s]:%d %s\n", f.address(i), Port, key)
 	}
 	knownPath := filepath.Join(f.o.Dir, "known_hosts")
 	fmt.Fprintf(&conf, `Host *
