@@ -5,34 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // algorithmList evaluates a list of ssh_config(5) such as `+a,b`, `-c*`, `^d` or `e,f`
-// against the defaults, and leaves out what the ssh library here has not got. Insecure
-// algorithms are used only where the user names them without a wildcard.
+// against the defaults, and leaves out what the ssh library here has not got.
 func algorithmList(spec string, defaults, supported, insecure []string) ([]string, error) {
-	list := defaults
-	names := strings.Split(strings.TrimLeft(spec, "+-^"), ",")
-	switch {
-	case spec == "":
-	case spec[0] == '+':
-		list = append(slices.Clone(defaults), names...)
-	case spec[0] == '^':
-		list = append(slices.Clone(names), defaults...)
-	case spec[0] == '-':
-		list = slices.DeleteFunc(slices.Clone(defaults), func(a string) bool { return matchList(a, names) })
-	default:
-		list = names
-	}
-	var out []string
-	for _, a := range list {
-		if (slices.Contains(supported, a) || slices.Contains(insecure, a)) && !slices.Contains(out, a) {
-			out = append(out, a)
-		}
-	}
+	mine := slices.Concat(supported, insecure)
+	names := assembleAlgorithms(spec, defaults, inOrderOfSSH(mine))
+	out := slices.DeleteFunc(slices.Clone(names), func(a string) bool { return !slices.Contains(mine, a) })
 	if len(out) == 0 {
 		return nil, &unsupportedError{spec}
 	}
@@ -47,9 +29,28 @@ func (e *unsupportedError) Error() string {
 	return fmt.Sprintf("none of %s is supported here", quote(e.spec))
 }
 
-// cryptoConfig settles ciphers, MACs and key exchanges.
+// inOrderOfSSH sorts names as `ssh -Q` lists them, so that a wildcard stands for the same
+// row of names here and there. Names that ssh has not got come last.
+func inOrderOfSSH(names []string) []string {
+	out := slices.Clone(names)
+	slices.SortStableFunc(out, func(a, b string) int { return rankOfSSH(a) - rankOfSSH(b) })
+	return out
+}
+
+// rankOfSSH is where `ssh -Q` has a name.
+func rankOfSSH(name string) int {
+	for _, kind := range []string{"ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"} {
+		if i := slices.Index(algorithmKinds[kind].known, name); i >= 0 {
+			return i
+		}
+	}
+	return len(knownKeyAlgorithms) // more than any of them has
+}
+
+// cryptoConfig settles ciphers, MACs, key exchanges and when keys are renewed.
 func (s *settings) cryptoConfig() (ssh.Config, error) {
-	var c ssh.Config
+	// The time in RekeyLimit has no counterpart in the library.
+	c := ssh.Config{RekeyThreshold: uint64(s.RekeyBytes)}
 	supported, insecure := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	for _, l := range []struct {
 		name, spec          string
@@ -60,10 +61,7 @@ func (s *settings) cryptoConfig() (ssh.Config, error) {
 		{"macs", s.MACs, &c.MACs, supported.MACs, insecure.MACs},
 		{"kexalgorithms", s.KexAlgorithms, &c.KeyExchanges, supported.KeyExchanges, insecure.KeyExchanges},
 	} {
-		if l.spec == "" {
-			continue // the library's own defaults
-		}
-		list, err := algorithmList(l.spec, l.supported, l.supported, l.insecure)
+		list, err := algorithmList(l.spec, algorithmKinds[l.name].defaults, l.supported, l.insecure)
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", l.name, err)
 		}

@@ -166,6 +166,8 @@ func onlySSH(s *settings) string {
 		return "HostbasedAuthentication"
 	case s.BindInterface != "":
 		return "BindInterface"
+	case !s.usesKeys():
+		return "authentication without keys"
 	}
 	var unsupported *unsupportedError
 	if _, err := s.cryptoConfig(); errors.As(err, &unsupported) {

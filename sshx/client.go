@@ -81,6 +81,9 @@ func New(opts Options) (*Client, error) {
 	if opts.Logf == nil {
 		opts.Logf = func(string, ...any) {}
 	}
+	for _, err := range config.cfg.unread {
+		opts.Logf("%v: it is passed over, as by ssh", err)
+	}
 	if !opts.Interactive {
 		opts.AskPassphrase = nil
 	}
@@ -96,7 +99,7 @@ func New(opts Options) (*Client, error) {
 
 // localFacts finds out about the workstation.
 func localFacts(opts Options) (local, error) {
-	l := local{home: opts.Home, user: opts.User}
+	l := local{home: opts.Home, user: opts.User, hashesJump: sync.OnceValue(hashesJump)}
 	var passwdHome string
 	if u, err := user.Current(); err == nil {
 		passwdHome = u.HomeDir

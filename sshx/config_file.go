@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+	"syscall"
 )
 
-// Limits of configuration files: the depth of Include is ssh's own, the size is ours.
+// Limits of configuration files: the depth of Include is ssh's own, the sizes are ours.
 const (
-	maxIncludeDepth = 16
-	maxConfigSize   = 64 << 20
+	maxIncludeDepth  = 16
+	maxConfigSize    = 64 << 20 // of one file, and of all together
+	maxIncludedFiles = 4096     // files may include each other in more ways than there are files
 )
 
 // ConfigError is an ssh configuration that cannot be used.
@@ -29,7 +30,7 @@ func (e *ConfigError) Error() string {
 	if e.Line > 0 {
 		at = fmt.Sprintf("%s:%d", e.File, e.Line)
 	}
-	return fmt.Sprintf("sshx: reading ssh configuration %s: %v", at, e.Err)
+	return fmt.Sprintf("sshx: reading ssh configuration %s: %v", printable(at), e.Err)
 }
 
 // Unwrap gives the cause, such as fs.ErrNotExist.
@@ -39,12 +40,28 @@ func (e *ConfigError) Unwrap() error { return e.Err }
 type directive struct {
 	keyword string
 	args    []string
+	file    string // empty where it is of no file
+	line    int
+	literal bool // its arguments are expanded already
 }
 
-// block is a run of directives under one condition: every list of conds must match the
-// host as it was asked for. An Include inside a Host block inherits its conditions.
+// fail makes an error about the value of a directive.
+func (d *directive) fail(err error) error {
+	if d.file == "" {
+		return fmt.Errorf("%s: %w", d.keyword, err)
+	}
+	return &ConfigError{File: d.file, Line: d.line, Err: fmt.Errorf("%s: %w", d.keyword, err)}
+}
+
+// because says where a reason stands.
+func (d *directive) because(what string) string {
+	return printable(fmt.Sprintf("%s:%d: %s", d.file, d.line, what))
+}
+
+// block is a run of directives under one condition: all of conds must hold for the host.
+// An Include under a condition hands it down.
 type block struct {
-	conds      [][]string
+	conds      []*condition
 	directives []directive
 }
 
@@ -53,14 +70,24 @@ type config struct {
 	blocks  []block
 	literal map[string][]int // blocks whose last condition names the host itself, by that name
 	general []int            // every other block
+	matches int              // how many Match lines there are
+	final   bool             // one of them asks for a second pass
 	needSSH string           // why ssh must evaluate these files instead, empty where it need not
+	command bool             // ssh must be told that a command will be run
+
+	foreign []directive    // lists of algorithms with names unknown here
+	unread  []*ConfigError // files that could not be opened, and so are passed over, as by ssh
 }
 
 // configLoader reads files into a config.
 type configLoader struct {
-	cfg           *config
-	home          string
-	ignoreUnknown []string // of IgnoreUnknown lines that apply to every host
+	cfg     *config
+	home    string
+	trusted bool // ssh would find the same own file, and check who may write it
+	ignored ignoredKeywords
+	negated string // where `Match !final` stands
+	size    int
+	files   int
 }
 
 // configSource is one top-level file.
@@ -69,84 +96,116 @@ type configSource struct {
 	user      bool // relative Includes are looked up in ~/.ssh, not in /etc/ssh
 	checkPerm bool // must not be writable by others, as ssh has it for the user's own file
 	optional  bool
+	included  bool
 }
 
 // loadConfig reads the files in order; the first value of a keyword wins.
-func loadConfig(home string, sources []configSource) (*config, error) {
-	l := &configLoader{cfg: &config{literal: make(map[string][]int)}, home: home}
+func loadConfig(l local, sources []configSource) (*config, error) {
+	loader := &configLoader{cfg: &config{literal: make(map[string][]int)}, home: l.home, trusted: !l.moved}
 	for _, src := range sources {
-		err := l.file(src, nil, 0)
-		if src.optional && errors.Is(err, fs.ErrNotExist) {
+		if err := openable(src.path); err != nil && src.optional {
+			if !errors.Is(err, fs.ErrNotExist) {
+				loader.cfg.unread = append(loader.cfg.unread, &ConfigError{File: src.path, Err: err})
+			}
 			continue
 		}
-		if err != nil {
+		if err := loader.file(src, nil, 0); err != nil {
 			return nil, err
 		}
 	}
-	l.cfg.index()
-	return l.cfg, nil
+	cfg := loader.cfg
+	// Up to 10.0 this asked for a second pass, since then it does not. Where there is one
+	// anyway, nothing depends on it.
+	if loader.negated != "" && !cfg.final && cfg.needSSH == "" {
+		cfg.needSSH = loader.negated
+	}
+	cfg.index()
+	return cfg, nil
+}
+
+// openable tries to open a file.
+func openable(path string) error {
+	f, err := openConfig(path)
+	if err != nil {
+		return plainPathError(err)
+	}
+	return f.Close()
+}
+
+// openConfig opens a file, and does not wait for somebody to write where it is a pipe.
+func openConfig(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// fileReader is one file while it is read.
+type fileReader struct {
+	*configLoader
+	src     configSource
+	depth   int
+	number  int // of the line
+	base    int // how many of the conditions are those of the Include
+	current block
 }
 
 // file reads one file whose directives before any Host line are under conds.
-func (l *configLoader) file(src configSource, conds [][]string, depth int) error {
-	if depth > maxIncludeDepth {
+func (l *configLoader) file(src configSource, conds []*condition, depth int) error {
+	if l.files++; depth > maxIncludeDepth || l.files > maxIncludedFiles {
 		return &ConfigError{File: src.path, Err: errors.New("too many recursive includes")}
 	}
-	data, err := readConfigFile(src)
+	data, err := l.read(src)
 	if err != nil {
 		return &ConfigError{File: src.path, Err: err}
 	}
-	base := len(conds)
-	current := block{conds: conds}
-	flush := func() {
-		if len(current.directives) > 0 {
-			l.cfg.blocks = append(l.cfg.blocks, current)
-		}
-		current.directives = nil
-	}
-	number := 0
+	f := &fileReader{configLoader: l, src: src, depth: depth, base: len(conds), current: block{conds: conds}}
 	for raw := range bytes.Lines(data) {
-		number++
-		fail := func(err error) error { return &ConfigError{File: src.path, Line: number, Err: err} }
-		line, err := parseConfigLine(strings.TrimRight(string(raw), "\n"))
-		if err != nil {
-			return fail(err)
-		}
-		switch line.keyword {
-		case "":
-		case "host", "match":
-			flush()
-			cond, err := l.condition(src.path, number, line)
-			if err != nil {
-				return fail(err)
+		f.number++
+		if err := f.line(strings.TrimRight(string(raw), "\n")); err != nil {
+			var ce *ConfigError // of an included file
+			if errors.As(err, &ce) {
+				return err
 			}
-			current.conds = append(current.conds[:base:base], cond)
-		case "include":
-			flush()
-			if err := l.include(src, line.args, current.conds, depth); err != nil {
-				var ce *ConfigError
-				if errors.As(err, &ce) {
-					return err
-				}
-				return fail(err)
-			}
-		default:
-			d, err := l.directive(src.path, number, line, len(current.conds) == 0)
-			if err != nil {
-				return fail(err)
-			}
-			if d.keyword != "" {
-				current.directives = append(current.directives, d)
-			}
+			return &ConfigError{File: src.path, Line: f.number, Err: err}
 		}
 	}
-	flush()
+	f.flush()
 	return nil
 }
 
-// readConfigFile reads a file, after the check of rights that ssh makes.
-func readConfigFile(src configSource) ([]byte, error) {
-	f, err := os.Open(src.path)
+// flush ends the current block.
+func (f *fileReader) flush() {
+	if len(f.current.directives) > 0 {
+		f.cfg.blocks = append(f.cfg.blocks, f.current)
+	}
+	f.current.directives = nil
+}
+
+// line reads one line.
+func (f *fileReader) line(text string) error {
+	line, err := parseConfigLine(text)
+	if err != nil {
+		return err
+	}
+	switch line.keyword {
+	case "":
+		return nil
+	case "host", "match":
+		f.flush()
+		cond, err := f.condition(line)
+		if err != nil {
+			return err
+		}
+		f.current.conds = append(f.current.conds[:f.base:f.base], cond)
+		return nil
+	case "include":
+		f.flush()
+		return f.include(line.args)
+	}
+	return f.directive(line)
+}
+
+// read reads a file, after the check of rights that ssh makes.
+func (l *configLoader) read(src configSource) ([]byte, error) {
+	f, err := openConfig(src.path)
 	if err != nil {
 		return nil, plainPathError(err)
 	}
@@ -156,12 +215,18 @@ func readConfigFile(src configSource) ([]byte, error) {
 		return nil, plainPathError(err)
 	}
 	if src.checkPerm {
-		if err := checkOwner(st, 0o022); err != nil {
+		if err := l.checkRights(src, st); err != nil {
 			return nil, err
 		}
 	}
-	if st.Size() > maxConfigSize {
-		return nil, fmt.Errorf("larger than %d bytes", maxConfigSize)
+	if st.IsDir() && (src.included || src.optional) {
+		return nil, nil // ssh reads nothing from it and goes on: `Include conf.d/*` may have one
+	}
+	if !st.Mode().IsRegular() && !st.IsDir() {
+		return nil, errors.New("not a file")
+	}
+	if l.size += int(min(st.Size(), maxConfigSize+1)); l.size > maxConfigSize {
+		return nil, fmt.Errorf("more than %d bytes of configuration", maxConfigSize)
 	}
 	var b bytes.Buffer
 	if _, err := b.ReadFrom(f); err != nil {
@@ -170,102 +235,28 @@ func readConfigFile(src configSource) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// include reads the files that the arguments of an Include line name.
-func (l *configLoader) include(src configSource, args []string, conds [][]string, depth int) error {
-	if len(args) == 0 {
-		return errors.New("missing argument")
+// checkRights refuses a file that others can write. Debian's ssh lets a group write that
+// only the owner is in: such a file is for ssh to judge, where ssh would check it.
+func (l *configLoader) checkRights(src configSource, st fs.FileInfo) error {
+	err := checkOwner(st, 0o022)
+	if err == nil || !l.trusted && !src.included || checkOwner(st, 0o002) != nil {
+		return err
 	}
-	for _, arg := range args {
-		if strings.ContainsAny(arg, "%$") {
-			l.needSSH(src.path, 0, "an Include with tokens")
-			continue
-		}
-		switch {
-		case arg == "":
-			return errors.New("empty Include path")
-		case strings.HasPrefix(arg, "~") && !src.user:
-			return fmt.Errorf("bad Include path %s", quote(arg))
-		case strings.HasPrefix(arg, "~"):
-			path, err := expandTilde(arg, l.home)
-			if err != nil {
-				return err
-			}
-			arg = path
-		case filepath.IsAbs(arg):
-		case src.user:
-			arg = filepath.Join(l.home, ".ssh", arg)
-		default:
-			arg = filepath.Join(filepath.Dir(systemConfig), arg)
-		}
-		files, err := filepath.Glob(arg)
-		if err != nil {
-			return fmt.Errorf("bad Include path %s", quote(arg))
-		}
-		for _, f := range files {
-			inner := configSource{path: f, user: src.user, checkPerm: true}
-			if err := l.file(inner, conds, depth+1); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-	}
+	l.needSSH(src.path, 0, err.Error())
 	return nil
-}
-
-// condition turns a Host or Match line into a list of patterns for the host's name.
-func (l *configLoader) condition(file string, line int, c configLine) ([]string, error) {
-	if len(c.args) == 0 {
-		return nil, errors.New("missing argument")
-	}
-	if c.keyword == "match" {
-		if len(c.args) == 1 && strings.EqualFold(c.args[0], "all") {
-			return []string{"*"}, nil
-		}
-		l.needSSH(file, line, "Match "+strings.Join(c.args, " "))
-		return []string{"*"}, nil
-	}
-	for _, p := range c.args {
-		if p == "" {
-			return nil, errors.New("empty pattern")
-		}
-	}
-	return c.args, nil
-}
-
-// directive checks one line that is neither condition nor Include. A keyword without
-// bearing on a connection gives an empty directive.
-func (l *configLoader) directive(file string, line int, c configLine, unconditional bool) (directive, error) {
-	keyword := c.keyword
-	if alias, ok := keywordAlias[keyword]; ok {
-		keyword = alias
-	}
-	switch {
-	case keyword == "ignoreunknown":
-		if len(c.args) == 1 && unconditional && l.ignoreUnknown == nil {
-			l.ignoreUnknown = strings.Split(strings.ToLower(c.args[0]), ",")
-		} else {
-			l.needSSH(file, line, "IgnoreUnknown under a condition")
-		}
-		return directive{}, nil
-	case otherKeywords[keyword] || matchList(keyword, l.ignoreUnknown):
-		return directive{}, nil
-	case keywords[keyword] == 0:
-		l.needSSH(file, line, "keyword "+c.keyword)
-		return directive{}, nil
-	case keywords[keyword] == command:
-		return directive{keyword: keyword, args: []string{c.rest}}, nil
-	}
-	if err := checkArgs(keyword, c.args); err != nil {
-		return directive{}, fmt.Errorf("%s: %w", quote(c.keyword), err)
-	}
-	if keyword == "canonicalizehostname" && c.args[0] != "no" && c.args[0] != "false" {
-		l.needSSH(file, line, "CanonicalizeHostname "+c.args[0])
-	}
-	return directive{keyword: keyword, args: c.args}, nil
 }
 
 // needSSH notes why `ssh -G` must evaluate the configuration. The first reason is kept.
 func (l *configLoader) needSSH(file string, line int, what string) {
 	if l.cfg.needSSH == "" {
-		l.cfg.needSSH = printable(fmt.Sprintf("%s:%d: %s", file, line, what))
+		l.cfg.needSSH = place(file, line, what)
 	}
+}
+
+// place says what stands where.
+func place(file string, line int, what string) string {
+	if line > 0 {
+		file = fmt.Sprintf("%s:%d", file, line)
+	}
+	return printable(file + ": " + what)
 }

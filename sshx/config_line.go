@@ -42,7 +42,6 @@ func parseConfigLine(line string) (configLine, error) {
 	if l.args, err = splitArgs(l.rest); err != nil {
 		return l, err
 	}
-	l.rest = strings.TrimLeft(l.rest, " \t\r\n=") // what takes a command takes all of it
 	return l, nil
 }
 

@@ -1,7 +1,7 @@
 package sshx
 
 import (
-	"fmt"
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,7 +9,7 @@ import (
 )
 
 func FuzzConfigLine(f *testing.F) {
-	for _, tt := range differential {
+	for _, tt := range plainConfigs {
 		for line := range strings.Lines(tt.text) {
 			f.Add(line)
 		}
@@ -33,34 +33,65 @@ func FuzzConfigLine(f *testing.F) {
 	})
 }
 
-func FuzzSSHG(f *testing.F) {
-	f.Add("user a\nport 22\nidentityfile ~/x\nuserknownhostsfile /a b/c /d\n")
-	f.Fuzz(func(t *testing.T, out string) {
-		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"}, map[string]bool{"hostname": true})
+// FuzzConfigFile reads whole files and evaluates them for a host, without running commands.
+func FuzzConfigFile(f *testing.F) {
+	for _, table := range [][]configCase{plainConfigs, matchConfigs, sshConfigs, algorithmConfigs, optionConfigs, badConfigs, strictConfigs} {
+		for _, tt := range table {
+			f.Add(tt.text, "web")
+		}
+	}
+	file := filepath.Join(f.TempDir(), "config")
+	l := local{home: f.TempDir(), user: "u", hostname: "h", hashesJump: func() bool { return true }}
+	f.Fuzz(func(t *testing.T, text, host string) {
+		target, err := ParseTarget(host)
+		if err != nil || strings.Contains(strings.ToLower(text), "include") && strings.ContainsAny(text, "/~") {
+			return // not the files of this machine
+		}
+		writeFile(t, file, text)
+		cfg, err := loadConfig(l, []configSource{{path: file, user: true}})
+		if err != nil {
+			if printable(err.Error()) != err.Error() {
+				t.Errorf("the error %q of %q is not printable", err, text)
+			}
+			return
+		}
+		e := &evaluation{cfg: cfg, local: l, target: target}
+		e.exec = func(_ context.Context, command string) (bool, error) { return len(command)%2 == 0, nil }
+		values, err := e.evaluate(t.Context())
+		if err != nil || cfg.needSSH != "" {
+			return
+		}
+		s, err := values.settings(target, l)
 		if err == nil && (!validHost(s.HostName) || !validUser(s.User) || s.Port < 1 || s.Port > 65535) {
-			t.Errorf("%q: %+v", out, s)
+			t.Errorf("%q: %+v", text, s)
 		}
 	})
 }
 
-func BenchmarkResolve5000Blocks(b *testing.B) {
-	var text strings.Builder
-	for i := range 5000 {
-		fmt.Fprintf(&text, "Host node%d\n HostName 10.0.%d.%d\n User deploy\n IdentityFile ~/.ssh/fleet\n", i, i/250, i%250)
+// FuzzHop reads jump hosts: what is read is written so that it reads the same.
+func FuzzHop(f *testing.F) {
+	for _, s := range []string{"b", "u@b:22", "[::1]:3", "ssh://u%40x@h:7/", "ssh://h/p", "a@b@c", "a:ssh"} {
+		f.Add(s)
 	}
-	text.WriteString("Host *.example.com\n ProxyJump bastion\nHost *\n ServerAliveInterval 5\n UserKnownHostsFile ~/.ssh/fleet_hosts\n")
-	file := filepath.Join(b.TempDir(), "config")
-	writeFile(b, file, text.String())
-	r, err := newResolver(file, local{home: "/home/u", user: "u", hostname: "h"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if _, err := r.resolve(b.Context(), Target{Name: fmt.Sprintf("node%d", i%5000)}); err != nil {
-			b.Fatal(err)
+	f.Fuzz(func(t *testing.T, s string) {
+		hop, err := parseHop(s)
+		if err != nil || !validHost(hop.Name) || hop.User != "" && !validUser(hop.User) {
+			return
 		}
-	}
+		if again, err := parseHop(hop.String()); err != nil || again != hop {
+			t.Errorf("%q: %+v, then %+v, %v", s, hop, again, err)
+		}
+	})
+}
+
+func FuzzSSHG(f *testing.F) {
+	f.Add("user a\nport 22\nidentityfile ~/x\nuserknownhostsfile /a b/c /d\n")
+	f.Fuzz(func(t *testing.T, out string) {
+		s, err := parseSSHG(out).settings(Target{Name: "web"}, local{home: "/h", user: "u"})
+		if err == nil && (!validHost(s.HostName) || !validUser(s.User) || s.Port < 1 || s.Port > 65535) {
+			t.Errorf("%q: %+v", out, s)
+		}
+	})
 }
 
 func TestParseDuration(t *testing.T) {

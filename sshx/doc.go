@@ -7,9 +7,10 @@
 // the server asks for is refused.
 //
 // Configuration is evaluated here where that is exact, one pass a host over indexed
-// Host blocks, and by `ssh -G` where a file holds what only ssh can decide (Match with
-// conditions, canonicalisation, keywords unknown here). The home directory is $HOME,
-// not the one of the password database as in ssh: a CI job moves it with HOME.
+// Host blocks (two where a Match asks for the final one), and by `ssh -G` where a file
+// holds what only ssh can decide (canonicalisation, keywords unknown here). The home
+// directory is $HOME, not the one of the password database as in ssh: a CI job moves it
+// with HOME.
 //
 // A server is not trusted before its host key is checked, and its text never: what it
 // says is made printable and cut before it becomes part of an error.

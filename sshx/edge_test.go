@@ -112,7 +112,7 @@ func TestAnAgentThatNeverAnswers(t *testing.T) {
 func TestMovedHomeIsPassedToSSH(t *testing.T) {
 	needs(t, "ssh")
 	home := t.TempDir()
-	writeFile(t, filepath.Join(home, ".ssh", "config"), "Match originalhost web\n Port 77\n")
+	writeFile(t, filepath.Join(home, ".ssh", "config"), "Include %h\nMatch originalhost web\n Port 77\n")
 	c, err := New(Options{Home: home})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -71,14 +70,14 @@ func expandTilde(s, home string) (string, error) {
 		return s, nil
 	}
 	name, rest, _ := strings.Cut(s[1:], "/")
-	if name == "" {
-		return filepath.Join(home, rest), nil
+	if name != "" {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", fmt.Errorf("no home directory of %s: %w", quote(name), err)
+		}
+		home = u.HomeDir
 	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return "", fmt.Errorf("no home directory of %s: %w", quote(name), err)
-	}
-	return filepath.Join(u.HomeDir, rest), nil
+	return strings.TrimSuffix(home, "/") + "/" + rest, nil
 }
 
 // expandPath does all three, in ssh's order: ~, then tokens and variables.
@@ -104,22 +103,49 @@ func expandPath(s, home string, t tokens) (string, error) {
 	return strings.Join(parts, ""), nil
 }
 
-// tokensOf are the tokens that paths and commands of a resolved host may hold.
+// tokensOf are the tokens that paths of a resolved host may hold.
 func (s *settings) tokensOf(l local) tokens {
-	port := strconv.Itoa(s.Port)
-	short, _, _ := strings.Cut(l.hostname, ".")
-	jump := ""
-	if s.ProxyJump != "" {
-		jump = s.ProxyJump
+	alias := s.Alias
+	if s.HostKeyAlias != "" {
+		alias = strings.ToLower(s.HostKeyAlias)
 	}
-	sum := sha1.Sum([]byte(l.hostname + s.HostName + port + s.User + jump))
+	return l.tokens(s.Alias, s.HostName, s.User, s.Port, alias, jumpHost(s.ProxyJump))
+}
+
+// jumpHost is the name of the last of some jump hosts: the one before the host itself.
+func jumpHost(jumps string) string {
+	hop, err := parseHop(jumps[strings.LastIndexByte(jumps, ',')+1:])
+	if err != nil {
+		return "" // there is none
+	}
+	return hop.Name
+}
+
+// tokens are the values of all %-tokens for a host.
+func (l local) tokens(given, name, user string, port int, alias, jump string) tokens {
+	short, _, _ := strings.Cut(l.hostname, ".")
+	p := strconv.Itoa(port)
+	hashed := l.hostname + name + p + user
+	if jump != "" && (l.hashesJump == nil || l.hashesJump()) {
+		hashed += jump
+	}
+	sum := sha1.Sum([]byte(hashed))
 	return tokens{
-		'C': hex.EncodeToString(sum[:]), 'd': l.home, 'h': s.HostName, 'i': strconv.Itoa(os.Getuid()), 'j': jump,
-		'k': s.keyName(), 'L': short, 'l': l.hostname, 'n': s.Alias, 'p': port, 'r': s.User, 'u': l.user,
+		'C': hex.EncodeToString(sum[:]), 'd': l.home, 'h': name, 'i': strconv.Itoa(os.Getuid()), 'j': jump,
+		'k': alias, 'L': short, 'l': l.hostname, 'n': given, 'p': p, 'r': user, 'u': l.user,
 	}
 }
 
-// keyName is what %k and known_hosts call the host: its alias for keys, or its name.
+// only are the tokens that some keyword allows.
+func (t tokens) only(names string) tokens {
+	some := make(tokens, len(names))
+	for _, c := range []byte(names) {
+		some[c] = t[c]
+	}
+	return some
+}
+
+// keyName is what known_hosts calls the host: its alias for keys, or its name.
 func (s *settings) keyName() string {
 	if s.HostKeyAlias != "" {
 		return strings.ToLower(s.HostKeyAlias)

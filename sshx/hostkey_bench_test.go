@@ -16,8 +16,8 @@ import (
 // benchHosts is how many lines the known_hosts file of the benchmarks has.
 const benchHosts = 10_000
 
-// manyHosts writes a known_hosts file with n hashed lines and gives the key of each node.
-func manyHosts(b testing.TB, path string, n int) []ssh.PublicKey {
+// manyHashed writes a known_hosts file with n hashed lines and gives the key of each node.
+func manyHashed(b testing.TB, path string, n int) []ssh.PublicKey {
 	b.Helper()
 	var text strings.Builder
 	keys := make([]ssh.PublicKey, n)
@@ -35,7 +35,7 @@ func manyHosts(b testing.TB, path string, n int) []ssh.PublicKey {
 // the package that the ssh library comes with, for one known host.
 func BenchmarkHostKey10000Hashed(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "known_hosts")
-	shown := manyHosts(b, path, benchHosts)
+	shown := manyHashed(b, path, benchHosts)
 	other := newKey(b).PublicKey()
 	addr := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 22}
 	check := func(b *testing.B, keys *hostKeys, host, strict string, key ssh.PublicKey) error {

@@ -7,10 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -26,142 +24,109 @@ const (
 	sshGTimeout    = 20 * time.Second
 )
 
-// index sorts the blocks into those that can be found by a host's name and the others.
-func (c *config) index() {
-	for i, b := range c.blocks {
-		last := []string{"*"}
-		if len(b.conds) > 0 {
-			last = b.conds[len(b.conds)-1]
-		}
-		if !slices.ContainsFunc(last, func(p string) bool { return !isLiteral(p) }) {
-			for _, name := range last {
-				c.literal[name] = append(c.literal[name], i)
-			}
-		} else {
-			c.general = append(c.general, i)
-		}
-	}
-}
-
-// lookup evaluates the blocks for a name, in the order of the files.
-func (c *config) lookup(name string) raw {
-	r := make(raw)
-	candidates := slices.Concat(c.general, c.literal[name])
-	slices.Sort(candidates)
-	for _, i := range slices.Compact(candidates) {
-		b := c.blocks[i]
-		if slices.ContainsFunc(b.conds, func(patterns []string) bool { return !matchList(name, patterns) }) {
-			continue
-		}
-		for _, d := range b.directives {
-			r.add(d.keyword, d.args)
-		}
-	}
-	return r
-}
-
-// add records a value where it still counts.
-func (r raw) add(keyword string, args []string) {
-	switch {
-	case accumulates(keyword):
-		if !slices.ContainsFunc(r[keyword], func(old []string) bool { return slices.Equal(old, args) }) {
-			r[keyword] = append(r[keyword], args)
-		}
-	case r[keyword] != nil:
-	// Of ProxyJump and ProxyCommand the one that comes first counts; `ProxyJump none` is no jump.
-	case keyword == "proxyjump" && r["proxycommand"] != nil:
-	case keyword == "proxycommand" && r["proxyjump"] != nil && !strings.EqualFold(r.first("proxyjump"), "none"):
-	default:
-		r[keyword] = [][]string{args}
-	}
-}
-
 // resolver turns targets into settings.
 type resolver struct {
 	cfg      *config
 	local    local
-	ssh      string   // the ssh program, empty where it is not needed
 	sshArgs  []string // -F FILE, or nothing
 	parallel *semaphore.Weighted
-
-	mu   sync.Mutex
-	outs map[Target]sshAnswer // what ssh -G said
-}
-
-type sshAnswer struct {
-	raw raw
-	err error
+	commands *matchExec
+	answers  memo[Target, raw] // of ssh -G
 }
 
 // newResolver reads the configuration. file is that of -F: empty for the user's and the
 // system's, "none" for no configuration at all.
 func newResolver(file string, l local) (*resolver, error) {
-	var sources []configSource
-	r := &resolver{local: l, parallel: semaphore.NewWeighted(maxParallelSSH), outs: make(map[Target]sshAnswer)}
-	switch {
-	case strings.EqualFold(file, "none"):
-		r.sshArgs = []string{"-F", "none"}
-	case file != "":
-		sources = []configSource{{path: file, user: true}}
-		r.sshArgs = []string{"-F", file}
-	default:
-		mine := filepath.Join(l.home, ".ssh", "config")
-		sources = []configSource{{path: mine, user: true, checkPerm: true, optional: true}, {path: systemConfig, optional: true}}
-	}
-	var err error
-	if r.cfg, err = loadConfig(l.home, sources); err != nil {
+	sources, sshArgs := configSources(file, l)
+	cfg, err := loadConfig(l, sources)
+	if err != nil {
 		return nil, err
 	}
-	if r.cfg.needSSH != "" {
-		if file == "" && l.moved {
-			r.sshArgs = []string{"-F", filepath.Join(l.home, ".ssh", "config")}
-		}
-		if r.ssh, err = exec.LookPath("ssh"); err != nil {
-			return nil, fmt.Errorf("sshx: reading ssh configuration: %s can only be evaluated by the ssh program, which is not installed: install openssh-client, or pass -F with a simpler file",
-				r.cfg.needSSH)
+	r := &resolver{
+		cfg: cfg, local: l, sshArgs: sshArgs, parallel: semaphore.NewWeighted(maxParallelSSH),
+		commands: &matchExec{parallel: semaphore.NewWeighted(maxParallelSSH)},
+	}
+	if cfg.needSSH != "" {
+		if _, err := sshFor(cfg.needSSH); err != nil {
+			return nil, err
 		}
 	}
-	return r, nil
+	return r, r.checkForeign()
+}
+
+// configSources are the files to read, and the arguments that make ssh read the same.
+func configSources(file string, l local) ([]configSource, []string) {
+	if strings.EqualFold(file, "none") {
+		return nil, []string{"-F", "none"}
+	}
+	if file != "" {
+		return []configSource{{path: file, user: true}}, []string{"-F", file}
+	}
+	sources := []configSource{
+		{path: filepath.Join(l.home, ".ssh", "config"), user: true, checkPerm: true, optional: true},
+		{path: systemConfig, optional: true},
+	}
+	if !l.moved {
+		return sources, nil
+	}
+	// ssh looks into the home directory of the password database: it must be told, and can
+	// be told one file only.
+	for _, s := range sources {
+		if isFile(s.path) {
+			return sources, []string{"-F", s.path}
+		}
+	}
+	return sources, []string{"-F", "none"}
+}
+
+// sshFor finds the ssh program, which is needed for what reason says.
+func sshFor(reason string) (string, error) {
+	path, err := exec.LookPath("ssh")
+	if err != nil {
+		return "", fmt.Errorf("sshx: reading ssh configuration: %s can only be evaluated by the ssh program, which is not installed: "+
+			"install openssh-client, or pass -F with a simpler file", reason)
+	}
+	return path, nil
 }
 
 // resolve gives a target's settings.
 func (r *resolver) resolve(ctx context.Context, t Target) (*settings, error) {
-	if r.ssh == "" {
-		return r.cfg.lookup(t.Name).settings(t, r.local, nil)
-	}
-	answer, err := r.ask(ctx, t)
+	values, err := r.values(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	return answer.settings(t, r.local, expandedBySSH)
+	return values.settings(t, r.local)
 }
 
-// ask runs `ssh -G` for a target, or gives the answer of an earlier run. A cancelled run is not kept.
-func (r *resolver) ask(ctx context.Context, t Target) (raw, error) {
-	r.mu.Lock()
-	if a, ok := r.outs[t]; ok {
-		r.mu.Unlock()
-		return a.raw, a.err
+// values evaluates the files for a target, here or by ssh.
+func (r *resolver) values(ctx context.Context, t Target) (raw, error) {
+	if r.cfg.needSSH != "" {
+		return r.ask(ctx, t, r.cfg.needSSH)
 	}
-	r.mu.Unlock()
-	if err := r.parallel.Acquire(ctx, 1); err != nil {
+	e := &evaluation{cfg: r.cfg, local: r.local, exec: r.commands.run, target: t}
+	values, err := e.evaluate(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer r.parallel.Release(1)
-	answer, err := r.run(ctx, t)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	if reason := e.delegated(); reason != "" {
+		return r.ask(ctx, t, reason)
 	}
-	r.mu.Lock()
-	r.outs[t] = sshAnswer{answer, err}
-	r.mu.Unlock()
-	return answer, err
+	return values, nil
+}
+
+// ask runs `ssh -G` for a target, or gives the answer of an earlier run.
+func (r *resolver) ask(ctx context.Context, t Target, reason string) (raw, error) {
+	return r.answers.get(ctx, t, func(ctx context.Context) (raw, error) {
+		if err := r.parallel.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer r.parallel.Release(1)
+		return r.run(ctx, t, reason)
+	})
 }
 
 // run starts `ssh -G` and reads its answer.
-func (r *resolver) run(ctx context.Context, t Target) (raw, error) {
-	ctx, cancel := context.WithTimeout(ctx, sshGTimeout)
-	defer cancel()
+func (r *resolver) run(ctx context.Context, t Target, reason string) (raw, error) {
 	args := append([]string{"-G"}, r.sshArgs...)
 	if t.Port != 0 {
 		args = append(args, "-p", strconv.Itoa(t.Port))
@@ -169,17 +134,69 @@ func (r *resolver) run(ctx context.Context, t Target) (raw, error) {
 	if t.User != "" {
 		args = append(args, "-l", t.User)
 	}
-	cmd := exec.CommandContext(ctx, r.ssh, append(args, "--", t.Name)...)
+	if r.cfg.command { // what the files may ask for, and then must not set themselves
+		args = append(args, "-o", "RemoteCommand=none", "--", t.Name, "git-receive-pack")
+	} else {
+		args = append(args, "--", t.Name)
+	}
+	out, err := sshG(ctx, reason, args)
+	if err != nil {
+		return nil, err
+	}
+	return parseSSHG(out), nil
+}
+
+// sshG runs ssh with arguments that have it say how it reads its configuration.
+func sshG(ctx context.Context, reason string, args []string) (string, error) {
+	program, err := sshFor(reason)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sshGTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return nil, &TimeoutError{What: "ssh -G did not answer", After: sshGTimeout.String()}
+			return "", &TimeoutError{What: "ssh -G did not answer", After: sshGTimeout.String()}
 		}
-		return nil, fmt.Errorf("ssh -G (needed for %s): %s", r.cfg.needSSH, printable(lastLines(errs.String(), err)))
+		return "", fmt.Errorf("ssh -G (needed for %s): %s", reason, printable(lastLines(errs.String(), err)))
 	}
-	return parseSSHG(out.String()), nil
+	return out.String(), nil
+}
+
+// hashesJump reports whether the installed ssh puts the jump host into %C, as 9.6 and later do.
+func hashesJump() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), sshGTimeout)
+	defer cancel()
+	var major, minor int
+	out, err := exec.CommandContext(ctx, "ssh", "-V").CombinedOutput()
+	if _, scanErr := fmt.Sscanf(string(out), "OpenSSH_%d.%d", &major, &minor); err != nil || scanErr != nil {
+		return true
+	}
+	return major > 9 || major == 9 && minor >= 6
+}
+
+// checkForeign has ssh say whether it knows the algorithms that are not known here: a name
+// that it does not know either is an error, as it would be there.
+func (r *resolver) checkForeign() error {
+	asked := make(map[string]bool)
+	for i := range r.cfg.foreign {
+		d := &r.cfg.foreign[i]
+		option := d.keyword + "=" + d.args[0]
+		if asked[option] {
+			continue
+		}
+		asked[option] = true
+		_, err := sshG(context.Background(), d.because(option), []string{"-G", "-F", "none", "-o", option, "--", "localhost"})
+		if err != nil {
+			_, unknown := algorithmKinds[d.keyword].check(d.args[0])
+			return d.fail(fmt.Errorf("%w (%w)", unknown, err))
+		}
+	}
+	return nil
 }
 
 // lastLines is what a program said, or how it ended where it said nothing.
@@ -200,13 +217,21 @@ func parseSSHG(out string) raw {
 	for line := range strings.Lines(out) {
 		keyword, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		keyword = strings.ToLower(keyword)
-		switch {
-		case !ok || keywords[keyword] == 0:
-		case keywords[keyword] == manyWords:
-			r.add(keyword, splitPaths(value))
-		default:
-			r.add(keyword, []string{value})
+		kind := keywords[keyword]
+		if alias, old := keywordAlias[keyword]; old {
+			keyword, kind = alias, keywords[alias]
 		}
+		if !ok || kind == 0 {
+			continue
+		}
+		d := &directive{keyword: keyword, args: []string{value}, literal: expandedBySSH[keyword]}
+		switch kind {
+		case manyWords:
+			d.args = splitPaths(value)
+		case size:
+			d.args[0], _, _ = strings.Cut(value, " ")
+		}
+		r.add(d)
 	}
 	return r
 }

@@ -1,9 +1,10 @@
 package sshx
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,11 +15,9 @@ type local struct {
 	user     string // the local user's name
 	hostname string
 	moved    bool // home is not the one of the password database, where ssh looks
-}
 
-// raw are a host's keywords before expansion: the first value of each, every value of
-// those that accumulate, one list of arguments a value.
-type raw map[string][][]string
+	hashesJump func() bool // whether %C depends on the jump host, as it does since 9.6; nil for yes
+}
 
 // settings are a host's options as one dial needs them, expanded and typed.
 type settings struct {
@@ -70,223 +69,211 @@ type settings struct {
 	AliveCount    int           // 0 where not configured
 }
 
-// defaultIdentities are the files that ssh tries where no IdentityFile is configured.
-var defaultIdentities = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_ed25519", "~/.ssh/id_ed25519_sk"}
-
-// first gives the first word of a keyword's first value.
-func (r raw) first(keyword string) string {
-	if v := r[keyword]; len(v) > 0 && len(v[0]) > 0 {
-		return v[0][0]
-	}
-	return ""
+// usesKeys reports whether the configuration lets a key prove who the user is, the only way
+// of our own connections.
+func (s *settings) usesKeys() bool {
+	return s.PubkeyAuth && (s.PreferredAuth == "" || slices.Contains(strings.Split(s.PreferredAuth, ","), "publickey"))
 }
 
-// word is first, empty for "none".
-func (r raw) word(keyword string) string {
-	if v := r.first(keyword); !strings.EqualFold(v, "none") {
-		return v
-	}
-	return ""
-}
+// The files that ssh looks for where the configuration names none.
+var (
+	defaultIdentities       = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_ed25519", "~/.ssh/id_ed25519_sk"}
+	defaultUserKnownHosts   = []string{"~/.ssh/known_hosts", "~/.ssh/known_hosts2"}
+	defaultGlobalKnownHosts = []string{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}
+)
 
-// list gives the words of a keyword's first value, or def.
-func (r raw) list(keyword string, def ...string) []string {
-	if v := r[keyword]; len(v) > 0 {
-		return v[0]
-	}
-	return def
-}
-
-// all gives the first word of every value of a keyword.
-func (r raw) all(keyword string) []string {
-	var out []string
-	for _, v := range r[keyword] {
-		if len(v) > 0 {
-			out = append(out, v[0])
-		}
-	}
-	return out
-}
-
-// settings types and expands the keywords of target. expanded says which of them
-// `ssh -G` has expanded already.
-func (r raw) settings(t Target, l local, expanded map[string]bool) (*settings, error) {
+// settings types and expands the keywords of a target.
+func (r raw) settings(t Target, l local) (*settings, error) {
 	s := &settings{Alias: t.Name, User: t.User, Port: t.Port}
-	if err := r.name(s, l, expanded); err != nil {
+	if err := r.name(s, l); err != nil {
 		return nil, err
 	}
 	if err := r.scalars(s); err != nil {
 		return nil, err
 	}
 	tok := s.tokensOf(l)
-	if err := r.paths(s, l, tok, expanded); err != nil {
+	if err := r.paths(s, l, tok); err != nil {
 		return nil, err
 	}
 	if cmd := r.word("proxycommand"); s.ProxyJump == "" && cmd != "" {
-		s.ProxyTemplate = cmd
-		expandedCommand, err := expandTokens(cmd, tok)
+		expanded, err := expandTokens(cmd, tok.only("hknpr"))
 		if err != nil {
-			return nil, fmt.Errorf("proxycommand: %w", err)
+			return nil, r["proxycommand"][0].fail(err)
 		}
-		s.ProxyCommand = expandedCommand
+		s.ProxyTemplate, s.ProxyCommand = cmd, expanded
 	}
 	return s, nil
 }
 
 // name settles who is asked for and where: user, port, host name.
-func (r raw) name(s *settings, l local, expanded map[string]bool) error {
-	s.HostName = s.Alias
-	if v := r.first("hostname"); v != "" && expanded["hostname"] {
-		s.HostName = v
-	} else if v != "" {
-		name, err := expandTokens(v, tokens{'h': s.Alias})
-		if err != nil {
-			return fmt.Errorf("hostname: %w", err)
-		}
-		s.HostName = name
+func (r raw) name(s *settings, l local) error {
+	name, err := r.hostname(s.Alias)
+	if err != nil {
+		return err
 	}
-	if !strings.Contains(s.HostName, ":") {
-		s.HostName = strings.ToLower(s.HostName)
-	}
-	if !validHost(s.HostName) {
+	if s.HostName = canonicalName(name, r.first("addressfamily")); !validHost(s.HostName) {
 		return fmt.Errorf("hostname %s contains invalid characters", quote(s.HostName))
 	}
-	if s.User == "" {
-		s.User = r.first("user")
-	}
-	if s.User == "" {
-		s.User = l.user
+	for _, user := range []string{r.first("user"), l.user} {
+		if s.User == "" {
+			s.User = user
+		}
 	}
 	if !validUser(s.User) {
 		return fmt.Errorf("user %s contains invalid characters", quote(s.User))
 	}
-	if s.Port == 0 {
-		s.Port = 22
-		if v := r.first("port"); v != "" {
-			p, err := parsePort(v)
-			if err != nil {
-				return err
-			}
-			s.Port = p
+	if v := r.first("port"); s.Port == 0 && v != "" {
+		if s.Port, err = parsePortOrService(v); err != nil {
+			return err
 		}
+	} else if s.Port == 0 {
+		s.Port = 22
 	}
 	s.HostKeyAlias = r.first("hostkeyalias")
-	if jump := r.first("proxyjump"); !strings.EqualFold(jump, "none") {
-		s.ProxyJump = jump
+	if jumps := r.word("proxyjump"); jumps != "" {
+		s.ProxyJump, err = canonicalJumps(jumps)
 	}
-	return nil
-}
-
-// scalars types the flags, numbers and times. Their form was checked when a file was
-// read; `ssh -G` is checked here.
-func (r raw) scalars(s *settings) error {
-	s.AddressFamily, s.BindAddress, s.BindInterface = strings.ToLower(r.first("addressfamily")), r.first("bindaddress"), r.first("bindinterface")
-	s.PreferredAuth, s.PKCS11Provider, s.KnownHostsCommand = r.first("preferredauthentications"), r.word("pkcs11provider"), r.word("knownhostscommand")
-	s.Ciphers, s.MACs, s.KexAlgorithms = r.first("ciphers"), r.first("macs"), r.first("kexalgorithms")
-	s.HostKeyAlgorithms, s.PubkeyAlgorithms = r.first("hostkeyalgorithms"), r.first("pubkeyacceptedalgorithms")
-	s.CASignatureAlgorithms = r.first("casignaturealgorithms")
-	var err error
-	set := func(keyword string, parse func(string) error) {
-		if v := r.first(keyword); v != "" && err == nil {
-			if e := parse(v); e != nil {
-				err = fmt.Errorf("%s: %w", keyword, e)
-			}
-		}
-	}
-	asFlag := func(dst *bool) func(string) error {
-		return func(v string) (e error) { *dst, e = parseFlag(v); return }
-	}
-	asNumber := func(dst *int) func(string) error {
-		return func(v string) (e error) { *dst, e = strconv.Atoi(v); return }
-	}
-	asTime := func(dst *time.Duration) func(string) error {
-		return func(v string) (e error) { *dst, e = parseDuration(v); return }
-	}
-	s.StrictHostKey, s.PasswordPrompts, s.PubkeyAuth, s.TCPKeepAlive = "ask", 3, true, true
-	set("stricthostkeychecking", func(v string) (e error) { s.StrictHostKey, e = parseStrictness(v); return })
-	set("identitiesonly", asFlag(&s.IdentitiesOnly))
-	set("batchmode", asFlag(&s.BatchMode))
-	set("hashknownhosts", asFlag(&s.HashKnownHosts))
-	set("nohostauthenticationforlocalhost", asFlag(&s.NoHostAuthLocalhost))
-	set("tcpkeepalive", asFlag(&s.TCPKeepAlive))
-	set("gssapiauthentication", asFlag(&s.GSSAPI))
-	set("hostbasedauthentication", asFlag(&s.Hostbased))
-	set("proxyusefdpass", asFlag(&s.ProxyUseFdpass))
-	set("pubkeyauthentication", func(v string) error {
-		on, err := parseFlag(v)
-		s.PubkeyAuth = on || err != nil // also "unbound" and "host-bound"
-		return nil
-	})
-	set("numberofpasswordprompts", asNumber(&s.PasswordPrompts))
-	set("requiredrsasize", asNumber(&s.RequiredRSASize))
-	set("connectionattempts", asNumber(&s.ConnectionAttempts))
-	set("connecttimeout", asTime(&s.ConnectTimeout))
-	set("serveraliveinterval", asTime(&s.AliveInterval))
-	set("serveralivecountmax", asNumber(&s.AliveCount))
 	return err
 }
 
-// paths expands what names files and sockets.
-func (r raw) paths(s *settings, l local, tok tokens, expanded map[string]bool) error {
-	expand := func(keyword, v string) (string, error) {
-		if expanded[keyword] {
-			return v, nil
-		}
-		out, err := expandPath(v, l.home, tok)
+// canonicalJumps writes each jump host of a list in the same way, whoever wrote it.
+func canonicalJumps(jumps string) (string, error) {
+	hops := strings.Split(jumps, ",")
+	for i, h := range hops {
+		t, err := parseHop(h)
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", keyword, err)
+			return "", err
 		}
-		return out, nil
+		hops[i] = t.String()
 	}
-	files := func(keyword string, values []string) ([]string, error) {
-		var out []string
-		for _, v := range values {
+	return strings.Join(hops, ","), nil
+}
+
+// scalars types the words, flags, numbers and times. Their form was checked when a file
+// was read; `ssh -G` is checked here.
+func (r raw) scalars(s *settings) error {
+	s.StrictHostKey, s.PasswordPrompts, s.PubkeyAuth, s.TCPKeepAlive = "ask", 3, true, true
+	for keyword, dst := range map[string]*string{
+		"bindaddress": &s.BindAddress, "bindinterface": &s.BindInterface, "preferredauthentications": &s.PreferredAuth,
+		"ciphers": &s.Ciphers, "macs": &s.MACs, "kexalgorithms": &s.KexAlgorithms, "hostkeyalgorithms": &s.HostKeyAlgorithms,
+		"pubkeyacceptedalgorithms": &s.PubkeyAlgorithms, "casignaturealgorithms": &s.CASignatureAlgorithms,
+	} {
+		*dst = r.first(keyword)
+	}
+	s.AddressFamily = strings.ToLower(r.first("addressfamily"))
+	s.PKCS11Provider, s.KnownHostsCommand = r.word("pkcs11provider"), r.word("knownhostscommand")
+	if v := r.first("pubkeyauthentication"); v != "" {
+		on, err := parseFlag(v)
+		s.PubkeyAuth = on || err != nil // also "unbound" and "host-bound"
+	}
+	return cmp.Or(
+		typed(r, "stricthostkeychecking", &s.StrictHostKey, parseStrictness),
+		typed(r, "identitiesonly", &s.IdentitiesOnly, parseFlag),
+		typed(r, "batchmode", &s.BatchMode, parseFlag),
+		typed(r, "hashknownhosts", &s.HashKnownHosts, parseFlag),
+		typed(r, "nohostauthenticationforlocalhost", &s.NoHostAuthLocalhost, parseFlag),
+		typed(r, "tcpkeepalive", &s.TCPKeepAlive, parseFlag),
+		typed(r, "gssapiauthentication", &s.GSSAPI, parseFlag),
+		typed(r, "hostbasedauthentication", &s.Hostbased, parseFlag),
+		typed(r, "proxyusefdpass", &s.ProxyUseFdpass, parseFlag),
+		typed(r, "numberofpasswordprompts", &s.PasswordPrompts, parseNumber),
+		typed(r, "requiredrsasize", &s.RequiredRSASize, parseNumber),
+		typed(r, "connectionattempts", &s.ConnectionAttempts, parseAttempts),
+		typed(r, "serveralivecountmax", &s.AliveCount, parseNumber),
+		typed(r, "connecttimeout", &s.ConnectTimeout, parseDuration),
+		typed(r, "serveraliveinterval", &s.AliveInterval, parseDuration),
+		typed(r, "rekeylimit", &s.RekeyBytes, parseSize),
+	)
+}
+
+// typed parses a keyword's value into dst, which keeps its default where there is none.
+func typed[T any](r raw, keyword string, dst *T, parse func(string) (T, error)) error {
+	v := r.first(keyword)
+	if v == "" {
+		return nil
+	}
+	value, err := parse(v)
+	if err != nil {
+		return r[keyword][0].fail(err)
+	}
+	*dst = value
+	return nil
+}
+
+// parseAttempts is parseNumber for ConnectionAttempts, which ssh wants above zero.
+func parseAttempts(s string) (int, error) {
+	n, err := parseNumber(s)
+	if err == nil && n == 0 {
+		err = errors.New("no attempt at all")
+	}
+	return n, err
+}
+
+// paths expands what names files and sockets.
+func (r raw) paths(s *settings, l local, tok tokens) (err error) {
+	if s.IdentityFiles, err = r.files("identityfile", l.home, tok, defaultIdentities); err != nil {
+		return err
+	}
+	if s.CertificateFiles, err = r.files("certificatefile", l.home, tok, nil); err != nil {
+		return err
+	}
+	if s.UserKnownHosts, err = r.files("userknownhostsfile", l.home, tok, defaultUserKnownHosts); err != nil {
+		return err
+	}
+	if s.GlobalKnownHosts, err = r.files("globalknownhostsfile", l.home, nil, defaultGlobalKnownHosts); err != nil {
+		return err
+	}
+	for keyword, dst := range map[string]*string{"revokedhostkeys": &s.RevokedHostKeys, "controlpath": &s.ControlPath} {
+		if r.word(keyword) == "" {
+			continue
+		}
+		if *dst, err = r[keyword][0].path(r.word(keyword), l.home, tok); err != nil {
+			return err
+		}
+	}
+	return r.agentSocket(s, l.home, tok)
+}
+
+// files gives the paths of a keyword that takes several, or def, expanded; `none` is no path.
+func (r raw) files(keyword, home string, tok tokens, def []string) ([]string, error) {
+	values := r[keyword]
+	if len(values) == 0 {
+		values = []*directive{{keyword: keyword, args: def}}
+	}
+	var out []string
+	for _, d := range values {
+		for _, v := range d.args {
 			if strings.EqualFold(v, "none") {
 				continue
 			}
-			p, err := expand(keyword, v)
+			p, err := d.path(v, home, tok)
 			if err != nil {
 				return nil, err
 			}
 			out = append(out, p)
 		}
-		return out, nil
 	}
-	identities := r.all("identityfile")
-	if len(identities) == 0 {
-		identities = defaultIdentities
+	return out, nil
+}
+
+// path expands one path of a directive. Without tokens, ssh replaces only the ~.
+func (d *directive) path(v, home string, tok tokens) (out string, err error) {
+	switch {
+	case d.literal:
+		return v, nil
+	case tok == nil:
+		out, err = expandTilde(v, home)
+	default:
+		out, err = expandPath(v, home, tok)
 	}
-	userFiles := r.list("userknownhostsfile", "~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-	etc := filepath.Dir(systemConfig)
-	globalFiles := r.list("globalknownhostsfile", etc+"/ssh_known_hosts", etc+"/ssh_known_hosts2")
-	var err error
-	for _, f := range []struct {
-		dst     *[]string
-		keyword string
-		values  []string
-	}{
-		{&s.IdentityFiles, "identityfile", identities}, {&s.CertificateFiles, "certificatefile", r.all("certificatefile")},
-		{&s.UserKnownHosts, "userknownhostsfile", userFiles}, {&s.GlobalKnownHosts, "globalknownhostsfile", globalFiles},
-	} {
-		if *f.dst, err = files(f.keyword, f.values); err != nil {
-			return err
-		}
+	if err != nil {
+		return "", d.fail(err)
 	}
-	if v := r.first("revokedhostkeys"); v != "" && !strings.EqualFold(v, "none") {
-		if s.RevokedHostKeys, err = expand("revokedhostkeys", v); err != nil {
-			return err
-		}
-	}
-	if v := r.word("controlpath"); v != "" {
-		if s.ControlPath, err = expand("controlpath", v); err != nil {
-			return err
-		}
-	}
-	return r.agentSocket(s, expand)
+	return out, nil
 }
 
 // agentSocket settles IdentityAgent, which may name an environment variable.
-func (r raw) agentSocket(s *settings, expand func(string, string) (string, error)) (err error) {
+func (r raw) agentSocket(s *settings, home string, tok tokens) (err error) {
 	switch v := r.first("identityagent"); {
 	case v == "" || v == "SSH_AUTH_SOCK":
 	case strings.EqualFold(v, "none"):
@@ -294,7 +281,7 @@ func (r raw) agentSocket(s *settings, expand func(string, string) (string, error
 	case strings.HasPrefix(v, "$") && !strings.HasPrefix(v, "${"):
 		s.IdentityAgent = envOr(v[1:], "none")
 	default:
-		s.IdentityAgent, err = expand("identityagent", v)
+		s.IdentityAgent, err = r["identityagent"][0].path(v, home, tok)
 	}
 	return err
 }

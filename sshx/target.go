@@ -3,6 +3,7 @@ package sshx
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,79 @@ func ParseTarget(s string) (Target, error) {
 		t.Port = p
 	}
 	return t, nil
+}
+
+// parseHop reads one jump host of a ProxyJump as ssh does: `[user@]host[:port]`, an IPv6
+// address in brackets, or an ssh:// URI. Whether the name is one is seen when it is used.
+func parseHop(s string) (Target, error) {
+	bad := fmt.Errorf("bad jump host %s", quote(s))
+	uri, isURI := strings.CutPrefix(s, "ssh://")
+	if isURI {
+		s = uri
+	}
+	var t Target
+	at := strings.LastIndexByte(s, '@')
+	if isURI {
+		at = strings.IndexByte(s, '@')
+	}
+	if at == 0 {
+		return t, bad
+	}
+	if at > 0 {
+		t.User, s = s[:at], s[at+1:]
+	}
+	if isURI {
+		var err error
+		t.User, _, _ = strings.Cut(t.User, ";") // connection parameters, which ssh ignores, too
+		if t.User, err = url.PathUnescape(t.User); err != nil || at > 0 && t.User == "" {
+			return t, bad
+		}
+	}
+	end := strings.IndexAny(s, ":/")
+	if strings.HasPrefix(s, "[") {
+		if end = strings.IndexByte(s, ']') + 1; end == 0 || end < len(s) && s[end] != ':' && s[end] != '/' {
+			return t, bad
+		}
+	}
+	port := ""
+	t.Name = s
+	if end >= 0 && end < len(s) {
+		t.Name, port = s[:end], s[end+1:]
+		switch {
+		case isURI && s[end] == '/':
+			port = "" // it is a path
+		case isURI:
+			port, _, _ = strings.Cut(port, "/")
+		case s[end] == '/':
+			return t, bad
+		}
+	}
+	if t.Name = strings.TrimSuffix(strings.TrimPrefix(t.Name, "["), "]"); t.Name == "" || isURI && strings.Contains(t.Name, ":") {
+		return t, bad
+	}
+	if port != "" {
+		p, err := parsePortOrService(port)
+		if err != nil {
+			return t, bad
+		}
+		t.Port = p
+	}
+	return t, nil
+}
+
+// String writes a target so that [ParseTarget] reads the same.
+func (t Target) String() string {
+	name := t.Name
+	if strings.Contains(name, ":") {
+		name = "[" + name + "]"
+	}
+	if t.User != "" {
+		name = t.User + "@" + name
+	}
+	if t.Port != 0 {
+		name += ":" + strconv.Itoa(t.Port)
+	}
+	return name
 }
 
 // parsePort accepts the decimal numbers 1 to 65535.

@@ -83,7 +83,7 @@ func TestExpand(t *testing.T) {
 	tok := tokens{'h': "web", 'd': "/home/u", 'p': "22"}
 	t.Setenv("SSHX_A", "va%h")
 	for in, want := range map[string]string{
-		"plain": "plain", "~/x": "/home/u/x", "~": "/home/u", "%d/%h_%p": "/home/u/web_22", "a%%b": "a%b", "${SSHX_A}/%h": "va%h/web", "x${SSHX_A}y${SSHX_A}": "xva%hyva%h", "a}b": "a}b", "$X": "$X",
+		"plain": "plain", "~/x": "/home/u/x", "~": "/home/u/", "%d/%h_%p": "/home/u/web_22", "a%%b": "a%b", "${SSHX_A}/%h": "va%h/web", "x${SSHX_A}y${SSHX_A}": "xva%hyva%h", "a}b": "a}b", "$X": "$X",
 	} {
 		if got, err := expandPath(in, "/home/u", tok); err != nil || got != want {
 			t.Errorf("%q: %q, %v", in, got, err)

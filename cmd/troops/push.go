@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -97,6 +98,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	options.ReadOnly = o.dryRun
 	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
 	client, err := sshx.New(options)
 	if err != nil {
@@ -107,7 +109,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		g.warn(warnings)
 		return errors.Join(dryRun(ctx, g, r), client.Close())
 	}
-	if err := askHostKeys(ctx, g.in, lines, client, r.Targets); err != nil {
+	if err := askHostKeys(ctx, g.in, lines, client, slices.Concat(r.TargetsByWave()...)); err != nil {
 		return errors.Join(err, client.Close())
 	}
 	results, err := show(g, r, lines, warnings)
