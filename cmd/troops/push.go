@@ -20,6 +20,7 @@ import (
 // pushOptions are the flags of troops push.
 type pushOptions struct {
 	selection selectOptions
+	profiles  profiles
 	parallel  int
 	reconnect time.Duration
 	repoPath  string
@@ -57,6 +58,7 @@ pushing the same commit again follows it.
 			transportFlag(&o.transport),
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
+			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
@@ -74,7 +76,7 @@ pushing the same commit again follows it.
 			if err := o.waves.parse(c.IsSet); err != nil {
 				return err
 			}
-			return runPush(c.Context, g, o)
+			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
 		},
 	}
 }
