@@ -53,7 +53,7 @@ func (r *route) paceKey() string {
 
 // plan resolves a host and its jump hosts. via, unless nil, are the jump hosts to use
 // instead of the configured ones, as `ssh -J` has it; seen are the hosts that led here.
-func (c *Client) plan(ctx context.Context, shown string, via []string, seen []string) (*route, error) {
+func (c *Client) plan(ctx context.Context, shown string, via []string, seen []Target) (*route, error) {
 	t, err := ParseTarget(shown)
 	if err != nil {
 		return nil, err
@@ -63,8 +63,10 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 		return nil, err
 	}
 	r := &route{target: t, shown: shown, s: s}
-	for _, id := range seen {
-		if id == r.id() {
+	// By the names that were asked for, not by address: a port of localhost may be another host
+	// behind the jump host.
+	for _, target := range seen {
+		if target == t {
 			return nil, fmt.Errorf("jump host loop via %s", printable(shown))
 		}
 	}
@@ -82,7 +84,7 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 	if len(via) > 1 {
 		before = via[:len(via)-1]
 	}
-	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
+	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], t)); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
 	r.jump.hop = true

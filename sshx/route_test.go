@@ -217,3 +217,14 @@ func TestProxyCommandEndsWithItsConnection(t *testing.T) {
 	}
 	p.Close()
 }
+
+// A port of localhost behind a jump host may be another host than the one here: ssh goes
+// there, and so do we.
+func TestAnAddressBehindItselfIsNoLoop(t *testing.T) {
+	h := newHome(t)
+	h.config("Host a b\n HostName localhost\n Port 2222\nHost b\n ProxyJump a\n")
+	hops, err := h.client(Options{}).Route(t.Context(), "b")
+	if err != nil || len(hops) != 2 || hops[0].Name != "a" || hops[1].Name != "b" {
+		t.Errorf("%+v, %v", hops, err)
+	}
+}
