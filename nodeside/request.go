@@ -3,6 +3,7 @@ package nodeside
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -25,6 +26,10 @@ type Request struct {
 	Host   string `json:"host,omitempty"`  // [user@]name[:port], the name by which the workstation knows the node
 	By     string `json:"by,omitempty"`    // who asks, for people
 	Check  bool   `json:"check,omitempty"` // run the checks of the deployed commit, and deploy nothing
+	Pull   bool   `json:"pull,omitempty"`  // find out the commit from the node's remotes; Commit and Branch are empty
+	Now    bool   `json:"now,omitempty"`   // with Pull: somebody wants it now, however often the commit has failed
+
+	told string // lines for the beginning of the run's log
 }
 
 // ParseRequest reads one request, and checks every field by its grammar. Host is the name
@@ -53,6 +58,10 @@ func (q *Request) check() error {
 	switch {
 	case !validRun(q.Run):
 		return fmt.Errorf("nodeside: request: %q is no run, which has a ULID", q.Run)
+	case q.Pull && validBy(q.By) && *q == (Request{Run: q.Run, By: q.By, Pull: true, Now: q.Now}):
+		return nil
+	case q.Pull, q.Now:
+		return errors.New("nodeside: request: to pull takes a run's name and who asks, nothing else")
 	case !oidPattern.MatchString(q.Commit):
 		return fmt.Errorf("nodeside: request: %q is no object name", q.Commit)
 	case !validBranch(q.Branch):
@@ -69,6 +78,14 @@ func (q *Request) check() error {
 	}
 	q.Host = name
 	return nil
+}
+
+// notes are the lines for the beginning of the run's log.
+func (q *Request) notes() []string {
+	if q.told == "" {
+		return nil
+	}
+	return strings.Split(q.told, "\n")
 }
 
 // validRun reports whether s is a ULID as ulid prints it. Such a name is safe in paths.

@@ -34,6 +34,10 @@ func TestParseRequest(t *testing.T) {
 		{"host with space", request(goodRun, goodOID, "refs/heads/m", "a b", ""), "user@"},
 		{"host as option", request(goodRun, goodOID, "refs/heads/m", "-oProxyCommand=x", ""), "user@"},
 		{"by with escape", request(goodRun, goodOID, "refs/heads/m", "", `\u001b[2J`), "who asks"},
+		{"pull", `{"run":"` + goodRun + `","by":"tv@laptop","pull":true,"now":true}`, ""},
+		{"pull by an escape", `{"run":"` + goodRun + `","by":"\u001b[2J","pull":true}`, "nothing else"},
+		{"pull of a commit", strings.TrimSuffix(good, "}") + `,"pull":true}`, "nothing else"},
+		{"now without pull", strings.TrimSuffix(good, "}") + `,"now":true}`, "nothing else"},
 		{"by too long", request(goodRun, goodOID, "refs/heads/m", "", strings.Repeat("x", 201)), "who asks"},
 	} {
 		q, err := ParseRequest(strings.NewReader(test.in))
@@ -78,6 +82,7 @@ func TestValidBranch(t *testing.T) {
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add(request(goodRun, goodOID, "refs/heads/master", "u@h:1", "me"))
+	f.Add(`{"run":"` + goodRun + `","by":"me","pull":true,"now":true}`)
 	f.Add(`{"run":1}`)
 	f.Fuzz(func(t *testing.T, in string) {
 		q, err := ParseRequest(strings.NewReader(in))

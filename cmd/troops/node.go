@@ -72,6 +72,16 @@ func newNode(g *global) *cli.Command {
 					return nodeside.Check(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
 				},
 			},
+			newNodePull(g, layout),
+			{
+				Name: "key", Usage: "print the public key with which the node pulls", Hidden: true,
+				Action: func(c *cli.Context) error {
+					if c.Args().Present() {
+						return usagef("node key takes no arguments")
+					}
+					return nodeside.WriteKey(layout(), g.out)
+				},
+			},
 			{
 				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
 				Action: func(c *cli.Context) error {
@@ -113,6 +123,40 @@ A second run changes nothing.`,
 				}
 			}
 			return nodeside.Init(c.Context, nodeside.InitOptions{Dir: abs, Binary: binary, Out: g.out})
+		},
+	}
+}
+
+// newNodePull is what the timer calls, and with arguments a workstation's troops pull.
+func newNodePull(g *global, layout func() nodeside.Layout) *cli.Command {
+	var now bool
+	return &cli.Command{
+		Name:      "pull",
+		Usage:     "fetch from the repository's remotes and deploy what is new there",
+		ArgsUsage: "[RUN [WHO]]",
+		Description: `The furthest commit of all remotes is deployed, if it descends from what is deployed here. A
+timer calls this, see docs/pull.md. With a run's name, prints the frames of its log, for a workstation.
+
+Exit codes: 0 there was nothing to do or it is deployed, 1 no remote could be fetched from, they
+disagree with each other or with what is deployed, or the deployment failed.`,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "now", Usage: "deploy a commit that has failed without waiting", DisableDefaultText: true, Destination: &now},
+		},
+		Action: func(c *cli.Context) error {
+			var err error
+			switch c.Args().Len() {
+			case 0:
+				err = nodeside.Pull(c.Context, layout(), nodeside.PullOptions{Now: now, Out: g.out})
+			case 1, 2:
+				err = nodeside.PullFrames(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
+			default:
+				return usagef("node pull takes at most a run and who asks")
+			}
+			if err != nil {
+				printError(g.err, err)
+				return &nodesError{exitNodes}
+			}
+			return nil
 		},
 	}
 }
