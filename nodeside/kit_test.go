@@ -41,8 +41,6 @@ func nodeMain(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "hook":
 		return HookProcReceive(ctx, l, os.Stdin, os.Stdout, os.Stderr)
-	case len(args) == 3 && args[0] == "pull":
-		return PullFrames(ctx, l, args[1], args[2], os.Stdout)
 	case len(args) == 1 && args[0] == "start":
 		return Start(ctx, l, os.Stdin, os.Stdout)
 	case len(args) == 2 && args[0] == "run":

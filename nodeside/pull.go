@@ -58,8 +58,8 @@ func Pull(ctx context.Context, l Layout, o PullOptions) error {
 }
 
 // PullFrames is [Pull] for a workstation: run id is what it follows, as [Attach] does, and
-// out gets a result in any case. A commit that has failed does not wait for its time.
-func PullFrames(ctx context.Context, l Layout, id, by string, out io.Writer) error {
+// out gets a result in any case; host is the name by which the workstation knows the node. A commit that has failed does not wait for its time.
+func PullFrames(ctx context.Context, l Layout, id, host, by string, out io.Writer) error {
 	if !validRun(id) {
 		return fmt.Errorf("nodeside: %q is no run", id)
 	}
@@ -67,7 +67,7 @@ func PullFrames(ctx context.Context, l Layout, id, by string, out io.Writer) err
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
 	sink := newFrameSink(out)
-	q := Request{Run: id, Pull: true, Now: true, By: parseOptions([]string{wire.OptionBy + by}).by}
+	q := Request{Run: id, Host: host, Pull: true, Now: true, By: parseOptions([]string{wire.OptionBy + by}).by}
 	a, err := askBeating(ctx, l, q, sink)
 	switch {
 	case err != nil:
@@ -184,7 +184,7 @@ func (p *puller) pull(ctx context.Context) (answer, error) {
 		told[i] = plain(n, maxReason)
 	}
 	id, err := p.l.accept(ctx, Request{
-		Run: p.q.Run, Commit: chosen, Branch: branch, By: p.q.By, told: strings.Join(told, "\n"),
+		Run: p.q.Run, Commit: chosen, Branch: branch, Host: p.q.Host, By: p.q.By, told: strings.Join(told, "\n"),
 	})
 	return answer{Run: id}, err
 }

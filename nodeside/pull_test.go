@@ -382,7 +382,7 @@ func TestPullFrames(t *testing.T) {
 		t.Helper()
 		var out bytes.Buffer
 		id := ulid.Make().String()
-		n.check(PullFrames(t.Context(), n.l, id, "ann@desk", &out))
+		n.check(PullFrames(t.Context(), n.l, id, "ann@web-1:22", "ann@desk", &out))
 		text, r := decode(t, out.Bytes())
 		if r.Run != id {
 			t.Errorf("run %s, asked for %s", r.Run, id)
@@ -398,14 +398,14 @@ func TestPullFrames(t *testing.T) {
 	}
 	oid := n.commit("deploy", deployHello)
 	n.git("push", "-q", origin, "master")
-	if text, r := pull(); r.State != wire.OK || r.Commit != oid || r.By != "ann@desk" || !strings.Contains(text, "pulled "+short(oid)) || !strings.Contains(text, "hello\n") {
+	if text, r := pull(); r.State != wire.OK || r.Commit != oid || r.By != "ann@desk" || r.Host != "web-1" || !strings.Contains(text, "pulled "+short(oid)) || !strings.Contains(text, "hello\n") {
 		t.Errorf("%+v, %q", r, text)
 	}
 	n.addRemote("gone", "file:///nonexistent")
 	if text, r := pull(); r.State != wire.Current || r.Commit != oid || !strings.Contains(text, "remote gone is left out") {
 		t.Errorf("%+v, %q", r, text)
 	}
-	if err := PullFrames(t.Context(), n.l, "../x", "", new(bytes.Buffer)); err == nil {
+	if err := PullFrames(t.Context(), n.l, "../x", "", "", new(bytes.Buffer)); err == nil {
 		t.Error("a bad run is taken")
 	}
 }

@@ -58,17 +58,22 @@ func (q *Request) check() error {
 	switch {
 	case !validRun(q.Run):
 		return fmt.Errorf("nodeside: request: %q is no run, which has a ULID", q.Run)
-	case q.Pull && validBy(q.By) && *q == (Request{Run: q.Run, By: q.By, Pull: true, Now: q.Now}):
-		return nil
+	case !validBy(q.By):
+		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
+	case q.Pull && *q == (Request{Run: q.Run, By: q.By, Host: q.Host, Pull: true, Now: q.Now}):
+		return q.checkHost()
 	case q.Pull, q.Now:
-		return errors.New("nodeside: request: to pull takes a run's name and who asks, nothing else")
+		return errors.New("nodeside: request: to pull takes a run's name, a host and who asks, nothing else")
 	case !oidPattern.MatchString(q.Commit):
 		return fmt.Errorf("nodeside: request: %q is no object name", q.Commit)
 	case !validBranch(q.Branch):
 		return fmt.Errorf("nodeside: request: %q is no branch, such as refs/heads/master", q.Branch)
-	case !validBy(q.By):
-		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
 	}
+	return q.checkHost()
+}
+
+// checkHost leaves the name alone in Host.
+func (q *Request) checkHost() error {
 	if q.Host == "" {
 		return nil
 	}

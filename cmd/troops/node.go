@@ -102,7 +102,8 @@ func newNodeInit(g *global, dir *string) *cli.Command {
 		Name:  "init",
 		Usage: "make this machine a node",
 		Description: `As root: group troops, /var/lib/troops with the repository, its hooks and a key, one
-sudoers line. Members of group troops may push, which is as good as being root here.
+sudoers line, a timer (or a line for cron) that pulls once there are remotes. Members of group
+troops may push, which is as good as being root here.
 With --dir D, without root: a node that deploys as its own user.
 A second run changes nothing.`,
 		Flags: []cli.Flag{
@@ -133,7 +134,7 @@ func newNodePull(g *global, layout func() nodeside.Layout) *cli.Command {
 	return &cli.Command{
 		Name:      "pull",
 		Usage:     "fetch from the repository's remotes and deploy what is new there",
-		ArgsUsage: "[RUN [WHO]]",
+		ArgsUsage: "[RUN HOST [WHO]]",
 		Description: `The furthest commit of all remotes is deployed, if it descends from what is deployed here. A
 timer calls this, see docs/pull.md. With a run's name, prints the frames of its log, for a workstation.
 
@@ -147,10 +148,10 @@ disagree with each other or with what is deployed, or the deployment failed.`,
 			switch c.Args().Len() {
 			case 0:
 				err = nodeside.Pull(c.Context, layout(), nodeside.PullOptions{Now: now, Out: g.out})
-			case 1, 2:
-				err = nodeside.PullFrames(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
+			case 2, 3:
+				err = nodeside.PullFrames(c.Context, layout(), c.Args().First(), c.Args().Get(1), c.Args().Get(2), g.out)
 			default:
-				return usagef("node pull takes at most a run and who asks")
+				return usagef("node pull takes nothing, or a run, the node's name and who asks")
 			}
 			if err != nil {
 				printError(g.err, err)
