@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -54,11 +55,33 @@ func (l Layout) remotes(ctx context.Context) ([]*remote, error) {
 	return all, nil
 }
 
+// forgetRemotes deletes the refs of remotes that are no longer there.
+func (l Layout) forgetRemotes(ctx context.Context, remotes []*remote) error {
+	out, err := l.git().Run(ctx, nil, "for-each-ref", "--format=%(refname)", wire.RemoteRefPrefix)
+	if err != nil {
+		return fmt.Errorf("nodeside: listing what was pulled: %w", err)
+	}
+	var del strings.Builder
+	for ref := range strings.FieldsSeq(string(out)) {
+		if !slices.ContainsFunc(remotes, func(r *remote) bool { return r.ref() == ref }) {
+			fmt.Fprintf(&del, "delete %s\n", ref)
+		}
+	}
+	if del.Len() == 0 {
+		return nil
+	}
+	if _, err := l.git().Run(ctx, strings.NewReader(del.String()), "update-ref", "--stdin"); err != nil {
+		return fmt.Errorf("nodeside: forgetting remotes that are gone: %w", err)
+	}
+	return nil
+}
+
 // fetcher asks the remotes of one node. Their addresses come from the repository's
 // configuration, which group members write; what they send is hostile.
 type fetcher struct {
-	l   Layout
-	git gitcli.Repo
+	l     Layout
+	git   gitcli.Repo
+	limit time.Duration // FetchTimeout
 }
 
 func (l Layout) fetcher() *fetcher {
@@ -67,7 +90,7 @@ func (l Layout) fetcher() *fetcher {
 		// Nobody is there to be asked: a question fails at once.
 		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "SSH_ASKPASS=/bin/false",
 		"GIT_SSH_COMMAND="+l.sshCommand(), "GIT_SSH_VARIANT=ssh")
-	return &fetcher{l: l, git: git}
+	return &fetcher{l: l, git: git, limit: FetchTimeout}
 }
 
 // sshCommand is ssh with the node's own key and its own known_hosts: a remote's host key is
@@ -97,7 +120,7 @@ func (f *fetcher) command(ctx context.Context, r *remote, args ...string) (strin
 	if !validBranch(branchPrefix + r.name) {
 		return "", errors.New("its name cannot be used: git remote rename")
 	}
-	ctx, cancel := context.WithTimeout(ctx, FetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
 	git := f.git
 	// Other transports, such as ext::, would be commands.
@@ -120,7 +143,7 @@ func (f *fetcher) command(ctx context.Context, r *remote, args ...string) (strin
 	case err == nil:
 		return out.String(), nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return "", fmt.Errorf("it took longer than %v", FetchTimeout)
+		return "", fmt.Errorf("it took longer than %v", f.limit)
 	}
 	return "", f.explain(r, cmp.Or(strings.TrimSpace(errs.String()), err.Error()))
 }
@@ -214,7 +237,7 @@ func (f *fetcher) firstBranch(ctx context.Context, remotes []*remote) (string, e
 		case standard == "":
 			standard, of = branch, r.name
 		case standard != branch:
-			return "", fmt.Errorf("no remote has %s, and their default branches differ: %s of remote %s, %s of remote %s; choose one: git symbolic-ref HEAD refs/heads/...",
+			return "", fmt.Errorf("no remote has %s, and their default branches differ: %s of remote %s, %s of remote %s; choose one by git symbolic-ref HEAD refs/heads/NAME",
 				head, standard, of, branch, r.name)
 		}
 	}

@@ -3,6 +3,8 @@ package nodeside
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"troops/nodeside/wire"
 )
@@ -109,6 +112,33 @@ func TestPullCorruptPack(t *testing.T) {
 	spoil = nil
 	n.mustPull()
 	n.deployed(oid)
+}
+
+// A remote that takes the connection and says nothing is left after a while, with all its processes.
+func TestFetchSilent(t *testing.T) {
+	n := newTestNode(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	n.check(err)
+	defer ln.Close()
+	n.addRemote("silent", "git://"+ln.Addr().String()+"/x")
+	n.git("--git-dir="+n.l.Repo(), "config", "remote.silent.troopsInsecure", "true")
+	hungUp := make(chan error, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			_, err = io.Copy(io.Discard, conn) // ends when git has
+			conn.Close()
+		}
+		hungUp <- err
+	}()
+	f := n.l.fetcher()
+	f.limit = 500 * time.Millisecond
+	r := &remote{name: "silent"}
+	f.fetch(t.Context(), []*remote{r}, "refs/heads/master")
+	if r.err == nil || !strings.Contains(r.err.Error(), "longer than 500ms") {
+		t.Errorf("%v", r.err)
+	}
+	n.await("git's end", func() error { return <-hungUp })
 }
 
 // A remote by ssh gets the node's key, and its host key is kept: a changed one is refused.

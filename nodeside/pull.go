@@ -86,6 +86,10 @@ func PullFrames(ctx context.Context, l Layout, id, host, by string, out io.Write
 	return sink.done(*a.Result)
 }
 
+// maxPullError is the longest reason of a pull for having deployed nothing, in bytes: there
+// may be many remotes.
+const maxPullError = 8 << 10
+
 // phaseFetch is the phase of pulls that end before there is a run.
 const phaseFetch = "fetch"
 
@@ -132,7 +136,7 @@ func (l Layout) pull(ctx context.Context, q Request) (answer, error) {
 	p := &puller{l: l, q: q}
 	a, err := p.pull(ctx)
 	if a.Result != nil {
-		a.Result.Run = q.Run
+		a.Result.Run, a.Result.Error = q.Run, plain(a.Result.Error, maxPullError)
 		if a.Result.State != wire.Current && a.Result.Phase == "" {
 			a.Result.Phase = phaseFetch
 		}
@@ -143,6 +147,9 @@ func (l Layout) pull(ctx context.Context, q Request) (answer, error) {
 
 func (p *puller) pull(ctx context.Context) (answer, error) {
 	remotes, err := p.l.remotes(ctx)
+	if err == nil {
+		err = p.l.forgetRemotes(ctx, remotes)
+	}
 	if err != nil {
 		return answer{}, err
 	}

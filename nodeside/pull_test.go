@@ -210,6 +210,9 @@ func TestPullForcePushed(t *testing.T) {
 	if out := n.mustPull(); out != "" {
 		t.Errorf("a remote that went back: %q", out)
 	}
+	if n.tip(wire.RemoteRefPrefix+"bad/head") != "" || n.tip(wire.RemoteRefPrefix+"good/head") != base {
+		t.Error("what is kept of the remotes is not what is there")
+	}
 	n.deployed(oid)
 }
 
@@ -275,7 +278,7 @@ func TestPullBackoff(t *testing.T) {
 
 	// Another commit does not wait, and neither does who wants it now.
 	n.check(writeEmpty(sick))
-	broken = n.commit("x", "broken again")
+	n.commit("x", "broken again")
 	n.git("push", "-q", origin, "master")
 	if _, err := n.pull(); err == nil {
 		t.Error("it did well")
@@ -404,6 +407,10 @@ func TestPullFrames(t *testing.T) {
 	n.addRemote("gone", "file:///nonexistent")
 	if text, r := pull(); r.State != wire.Current || r.Commit != oid || !strings.Contains(text, "remote gone is left out") {
 		t.Errorf("%+v, %q", r, text)
+	}
+	n.check(os.Rename(n.l.Repo(), n.l.Repo()+".gone"))
+	if _, r := pull(); r.State != wire.Failed || !strings.Contains(r.Error, "listing the remotes") {
+		t.Errorf("without a repository: %+v", r)
 	}
 	if err := PullFrames(t.Context(), n.l, "../x", "", "", new(bytes.Buffer)); err == nil {
 		t.Error("a bad run is taken")
