@@ -164,3 +164,32 @@ func TestPullSSH(t *testing.T) {
 	server.forget()
 	n.refused("remote origin", "Permission denied")
 }
+
+func TestParseListing(t *testing.T) {
+	const oid = "0123456789012345678901234567890123456789"
+	for _, test := range []struct {
+		name, in string
+		has      bool
+		head     string
+	}{
+		{"empty", "", false, ""},
+		{"both", "ref: refs/heads/main\tHEAD\n" + oid + "\tHEAD\n" + oid + "\trefs/heads/master\n", true, "refs/heads/main"},
+		{"detached", oid + "\tHEAD\n", false, ""},
+		{"a longer name", oid + "\trefs/heads/master/x\n" + oid + "\trefs/x/refs/heads/master\n", false, ""},
+		{"a symbolic branch", "ref: refs/heads/x\trefs/heads/master\n" + oid + "\trefs/heads/master\n", true, ""},
+	} {
+		if has, head := parseListing(test.in, "refs/heads/master"); has != test.has || head != test.head {
+			t.Errorf("%s: %v, %q", test.name, has, head)
+		}
+	}
+}
+
+func FuzzParseListing(f *testing.F) {
+	f.Add("ref: refs/heads/main\tHEAD\n0123\trefs/heads/master\n")
+	f.Add("ref: \tHEAD")
+	f.Fuzz(func(t *testing.T, in string) {
+		if has, head := parseListing(in, "refs/heads/master"); strings.ContainsAny(head, "\t\n") || has && !strings.Contains(in, "\trefs/heads/master") {
+			t.Errorf("%v, %q", has, head)
+		}
+	})
+}
