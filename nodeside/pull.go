@@ -68,7 +68,9 @@ func PullFrames(ctx context.Context, l Layout, id, host, by string, out io.Write
 	}
 	sink := newFrameSink(out)
 	q := Request{Run: id, Host: host, Pull: true, Now: true, By: parseOptions([]string{wire.OptionBy + by}).by}
-	a, err := askBeating(ctx, l, q, sink)
+	var a answer
+	var err error
+	beat(sink, time.Second, func() { a, err = l.ask(ctx, q, PullTimeout) })
 	switch {
 	case err != nil:
 		return sink.done(wire.Result{Run: id, State: wire.Failed, Phase: phaseFetch, Error: err.Error()})
@@ -93,21 +95,22 @@ const maxPullError = 8 << 10
 // phaseFetch is the phase of pulls that end before there is a run.
 const phaseFetch = "fetch"
 
-// askBeating asks for a pull, and shows the workstation meanwhile that the node lives.
-func askBeating(ctx context.Context, l Layout, q Request, sink *frameSink) (a answer, err error) {
+// beat does f, and shows the workstation meanwhile that the node lives: it looks every so often
+// whether it is time to.
+func beat(sink *frameSink, every time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a, err = l.ask(ctx, q, PullTimeout)
+		f()
 	}()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-done:
-			return a, err
+			return
 		case <-tick.C:
-			_ = sink.Idle() // where nobody listens any more, the pull goes on all the same
+			_ = sink.Idle() // where nobody listens any more, f goes on all the same
 		}
 	}
 }

@@ -2,6 +2,7 @@ package nodeside
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -414,6 +415,24 @@ func TestPullFrames(t *testing.T) {
 	}
 	if err := PullFrames(t.Context(), n.l, "../x", "", "", new(bytes.Buffer)); err == nil {
 		t.Error("a bad run is taken")
+	}
+}
+
+// While the remotes are asked the workstation hears of it.
+func TestBeat(t *testing.T) {
+	r, w := io.Pipe()
+	now := time.Unix(0, 0)
+	sink := newFrameSink(w)
+	sink.now = func() time.Time { now = now.Add(wire.HeartbeatInterval); return now }
+	beats := make([]byte, 15)
+	beat(sink, time.Millisecond, func() {
+		if _, err := io.ReadFull(r, beats); err != nil {
+			t.Error(err)
+		}
+		r.Close()
+	})
+	if string(beats) != "0005h0005h0005h" {
+		t.Errorf("%q", beats)
 	}
 }
 
