@@ -36,7 +36,7 @@ bench: $(BIN)
 	@bin/bench -troops $(BIN) -nodes $(NODES) -simulated $(SIMULATED)
 
 lint: need-go
-	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor output nodeside integration); \
+	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor bootstrap output nodeside integration); \
 	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...

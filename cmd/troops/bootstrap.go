@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"troops/bootstrap"
+	"troops/inventory"
+	"troops/output"
+	"troops/push"
+	"troops/sshx"
+)
+
+// bootstrapOptions are the flags of troops bootstrap.
+type bootstrapOptions struct {
+	binary    string
+	packages  bool
+	remotes   cli.StringSlice
+	parallel  int
+	transport string
+}
+
+func newBootstrap(g *global) *cli.Command {
+	var o bootstrapOptions
+	return &cli.Command{
+		Name:      "bootstrap",
+		Usage:     "make machines nodes, or upgrade them",
+		ArgsUsage: "HOST...",
+		Description: `Looks at each HOST (Linux on x86_64 or aarch64; sudo without password, or a login as root; git 2.29;
+python3 with venv), installs troops as /usr/local/bin/troops, runs 'troops node init' and adds the
+login to group troops, whose members may deploy, which is as good as being root there. Only what
+differs is changed: a second time nothing, after an upgrade here the program. What runs on a host
+goes on undisturbed. After a failure the host is as it was, or the commands that undo are shown.
+
+The program is this one for hosts of the same platform, else dist/troops-linux-ARCH beside it
+('make dist'); its SHA-256 is checked on the host.
+
+Exit codes: 0, 1 if some host is no node, 2 for a usage error.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "binary", Usage: "install the program `PATH` instead", Destination: &o.binary},
+			&cli.BoolFlag{Name: "install-packages", Usage: "have apt-get install git and python3-venv where they are missing", DisableDefaultText: true, Destination: &o.packages},
+			&cli.StringSliceFlag{Name: "remote", Usage: "add the git remote `NAME=URL` to the hosts' repository (may be given again)", Destination: &o.remotes},
+			&cli.IntFlag{Name: "parallel", Usage: "at most `N` hosts at once", Value: bootstrap.DefaultParallel, Destination: &o.parallel},
+			transportFlag(&o.transport),
+		},
+		Action: func(c *cli.Context) error {
+			if !c.Args().Present() {
+				return usagef("bootstrap takes the hosts that are to become nodes, [user@]name[:port]: see troops bootstrap --help")
+			}
+			if o.parallel < 1 {
+				return usagef("--parallel %d: at least one host at once", o.parallel)
+			}
+			return runBootstrap(c.Context, g, o, c.Args().Slice())
+		},
+	}
+}
+
+func runBootstrap(ctx context.Context, g *global, o bootstrapOptions, names []string) error {
+	color, err := output.ColorFor(g.color, g.out, os.Getenv)
+	if err != nil {
+		return err
+	}
+	own, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	work := bootstrap.Options{Programs: bootstrap.NewPrograms(o.binary, own), InstallPackages: o.packages, Parallel: o.parallel}
+	for _, s := range o.remotes.Value() {
+		r, err := bootstrap.ParseRemote(s)
+		if err != nil {
+			return usagef("--remote: %v", err)
+		}
+		work.Remotes = append(work.Remotes, r)
+	}
+	repo, err := openRepository(ctx, g.dir)
+	if err != nil {
+		if g.dir != "." {
+			return err
+		}
+		repo = nil
+	}
+	advice, err := newAdvice(ctx, g, repo, names)
+	if err != nil {
+		return err
+	}
+	options, err := advice.repo.sshOptions(ctx, g, o.transport)
+	if err != nil {
+		return err
+	}
+	advice.config, advice.transport = options.ConfigFile, o.transport
+	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	g.askBeside(lines, &options)
+	client, err := sshx.New(options)
+	if err != nil {
+		return err
+	}
+	work.Dial, work.Say = client.Dial, func(host, text string) { lines.Printf("%s: %s", host, text) }
+	err = advice.bootstrap(ctx, lines, client, work)
+	err = errors.Join(err, client.Close())
+	if werr := lines.Close(); err == nil && !errors.Is(werr, syscall.EPIPE) {
+		err = werr
+	}
+	return err
+}
+
+// bootstrap makes nodes of the hosts, shows how, and how to go on.
+func (a *advice) bootstrap(ctx context.Context, lines *output.Lines, client *sshx.Client, work bootstrap.Options) error {
+	targets := make([]push.Target, len(a.hosts))
+	names := make([]string, len(a.hosts))
+	for i, h := range a.hosts {
+		targets[i].Host, names[i] = h.String(), h.String()
+	}
+	if err := askHostKeys(ctx, a.g.in, lines, client, targets); err != nil {
+		return err
+	}
+	well := make(map[string]bool)
+	same := 0
+	bootstrap.All(ctx, names, work, func(r bootstrap.Result) {
+		showResult(lines, r)
+		well[r.Host] = r.Err == nil
+		if r.Err == nil && len(r.Changes) == 0 {
+			same++
+		}
+	})
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	a.hosts = slices.DeleteFunc(a.hosts, func(h inventory.Host) bool { return !well[h.String()] })
+	lines.Printf("%d of %d hosts are nodes, %d of them as they were", len(a.hosts), len(names), same)
+	for _, line := range a.lines(ctx) {
+		lines.Printf("%s", line)
+	}
+	if len(a.hosts) < len(names) {
+		return &nodesError{exitNodes}
+	}
+	return nil
+}
+
+// showResult prints what became of one host.
+func showResult(lines *output.Lines, r bootstrap.Result) {
+	say := func(format string, args ...any) {
+		lines.Printf("%s: %s", r.Host, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
+	}
+	for _, c := range r.Changes {
+		say("%s", c)
+	}
+	for _, n := range r.Notes {
+		say("warning: %s", n)
+	}
+	var e *bootstrap.Error
+	switch {
+	case errors.As(r.Err, &e):
+		say("NOT A NODE: %s: %v", e.Step, e.Err)
+		if e.Hint != "" {
+			say("  %s", e.Hint)
+		}
+		if len(e.Undo) == 0 {
+			say("  nothing was changed there")
+			return
+		}
+		say("  bootstrap it again to go on from here; to undo what was done, as root there:")
+		for _, command := range e.Undo {
+			say("    %s", command)
+		}
+	case r.Err != nil:
+		say("NOT A NODE: %v", r.Err)
+	case len(r.Changes) == 0:
+		say("is a node, nothing to change")
+	default:
+		say("is a node now")
+	}
+}
+
+// advice is how to deploy to hosts once they are nodes.
+type advice struct {
+	g         *global
+	repo      *repository // without configuration outside of a repository
+	inside    bool
+	hosts     []inventory.Host
+	roles     map[string]bool // the names that are in roles
+	config    string          // of ssh
+	transport string
+}
+
+// newAdvice parses the hosts' names; those that are in roles have user and port from there
+// where they are given without.
+func newAdvice(ctx context.Context, g *global, repo *repository, names []string) (*advice, error) {
+	a := &advice{g: g, repo: repo, inside: repo != nil, roles: make(map[string]bool)}
+	known := make(map[string]inventory.Host)
+	if repo == nil {
+		a.repo = &repository{}
+	} else if oid, _, err := repo.commit(ctx, "HEAD"); err == nil {
+		var all selectOptions
+		if entries, _, err := all.hosts(ctx, repo, oid); err == nil { // else nothing is known yet: a push will tell
+			for _, e := range entries {
+				known[e.Host.Name], a.roles[e.Host.Name] = e.Host, true
+			}
+		}
+	}
+	for _, name := range names {
+		h, err := inventory.ParseHost(name)
+		if err != nil {
+			return nil, usagef("%v", err)
+		}
+		if full, ok := known[name]; ok {
+			h = full
+		}
+		if !slices.Contains(a.hosts, h) {
+			a.hosts = append(a.hosts, h)
+		}
+	}
+	return a, nil
+}
+
+// lines are the commands that now work.
+func (a *advice) lines(ctx context.Context) []string {
+	if len(a.hosts) == 0 {
+		return nil
+	}
+	branch := "master"
+	if a.inside {
+		if ref, err := a.repo.branch(ctx, ""); err == nil {
+			branch = strings.TrimPrefix(ref, "refs/heads/")
+		}
+	}
+	git, troops := "git ", "troops "
+	if a.config != "" {
+		git = "GIT_SSH_COMMAND=" + shellQuote("ssh -F "+shellQuote(a.config)) + " git "
+		troops += "-F " + shellQuote(a.config) + " "
+	}
+	if a.g.dir != "." {
+		git += "-C " + shellQuote(a.g.dir) + " "
+		troops += "-C " + shellQuote(a.g.dir) + " "
+	}
+	lines := []string{"deploy from your deployment repository, to one host or to many:"}
+	deploy, missing := troops+"push", []string(nil)
+	if a.transport != "" {
+		deploy += " --transport " + shellQuote(a.transport)
+	}
+	for _, h := range a.hosts {
+		lines = append(lines, "  "+git+"push "+shellQuote(gitURL(h))+" "+shellQuote(branch))
+		if a.roles[h.Name] {
+			deploy += " --host " + shellQuote(h.Name)
+		} else {
+			missing = append(missing, h.String())
+		}
+	}
+	if len(missing) < len(a.hosts) {
+		lines = append(lines, "  "+deploy)
+	}
+	if len(missing) > 0 {
+		lines = append(lines, "  "+troops+"push    # once a role in deploy.py has "+strings.Join(missing, ", "))
+	}
+	return lines
+}
+
+// gitURL is where git finds a node's repository.
+func gitURL(h inventory.Host) string {
+	user, name := "", h.Name
+	if h.User != "" {
+		user = h.User + "@"
+	}
+	if h.Port == 0 && !strings.Contains(name, ":") {
+		return user + name + ":" + push.DefaultRepoPath
+	}
+	if h.Port != 0 {
+		name = net.JoinHostPort(name, strconv.Itoa(h.Port))
+	} else {
+		name = "[" + name + "]"
+	}
+	return "ssh://" + user + name + push.DefaultRepoPath
+}
