@@ -34,7 +34,8 @@ fail() {
     fi
     [ -z "$new" ] || rm -f "$tmp" "$tmp.old"
     case " $before " in
-    *" dir "*) ;;
+    *" contents "*) ;;
+    *" dir "*) chown "$owner" "$dir" && chmod "$mode" "$dir" ;;
     *) before="$before contents" ;; # they go with their directory
     esac
     for t in $(traces); do
@@ -95,6 +96,7 @@ main() {
     trap '' HUP INT TERM PIPE
     replaced='' added=''
     before=$(traces | tr '\n' ' ')
+    owner=$(stat -c %u:%g "$dir" 2>/dev/null) mode=$(stat -c %a "$dir" 2>/dev/null)
     [ -z "$new" ] || put_program
     init_node
     add_member

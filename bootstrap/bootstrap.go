@@ -42,10 +42,14 @@ type Options struct {
 // Result is what became of a host. Its texts may be the host's: make them safe to show.
 type Result struct {
 	Host    string
-	Changes []string // what is other than before; none for a host that was a node like this
+	Changes []string // what is other than before
+	Details []string // what `troops node init` has done besides
 	Notes   []string // what is to be known although nothing has failed
 	Err     error    // nil for a node that takes pushes now; else mostly an [*Error]
 }
+
+// Same reports whether nothing was changed on the host.
+func (r *Result) Same() bool { return len(r.Changes)+len(r.Details) == 0 }
 
 // Error is a host that did not become a node.
 type Error struct {

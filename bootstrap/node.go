@@ -180,8 +180,12 @@ func (n *node) send(ctx context.Context, prog *program, token string, there inst
 	if there.free >= 0 && there.free < prog.size {
 		return n.fail("disk", fmt.Errorf("%d MB are free in /usr/local/bin, troops has %d MB", there.free>>20, prog.size>>20), "make room there")
 	}
-	n.o.Say(n.host, fmt.Sprintf("sending troops for linux/%s, %d MB", prog.arch, len(prog.packed)>>20))
-	text, err := n.run(ctx, UploadStall, n.root()+sendCommand(token, prog.sum), bytes.NewReader(prog.packed))
+	packed, err := prog.packed()
+	if err != nil {
+		return n.fail("packing the program", err, "")
+	}
+	n.o.Say(n.host, fmt.Sprintf("sending troops for linux/%s, %d MB", prog.arch, len(packed)>>20))
+	text, err := n.run(ctx, UploadStall, n.root()+sendCommand(token, prog.sum), bytes.NewReader(packed))
 	if err != nil {
 		return n.fail("sending the program", reason(text.err, err), "")
 	}
@@ -210,17 +214,19 @@ func (n *node) apply(ctx context.Context, token string) (joined bool, err error)
 		}
 		return false, n.fail("installing", reason(text.err, err), "what was begun there comes to its end by itself: bootstrap the host again to see it")
 	}
-	for _, text := range m["did"] {
-		joined = joined || strings.HasPrefix(text, "added ") && strings.HasSuffix(text, " to group troops")
-		n.changed("%s", text)
-	}
-	for _, line := range m["init"] {
+	for line := range strings.Lines(text.out) {
+		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch {
-		case line == "nothing to change" || line == "":
-		case strings.HasPrefix(line, "sudo is not installed"):
-			n.result.Notes = append(n.result.Notes, line)
+		case key == "did":
+			joined = joined || strings.HasPrefix(value, "added ") && strings.HasSuffix(value, " to group troops")
+			n.changed("%s", value)
+		case key != "init" || value == "nothing to change" || value == "":
+		case strings.HasPrefix(value, "sudo is not installed"):
+			n.result.Notes = append(n.result.Notes, value)
+		case strings.HasPrefix(value, "made group"): // it gives rights
+			n.changed("%s", value)
 		default:
-			n.changed("%s", line)
+			n.result.Details = append(n.result.Details, value)
 		}
 	}
 	return joined, nil

@@ -42,7 +42,7 @@ type program struct {
 	arch   string
 	sum    string // SHA-256 of the executable, in hexadecimal
 	size   int64
-	packed []byte // by gzip
+	packed func() ([]byte, error) // by gzip, when it is first needed
 }
 
 // forArch gives the program for hosts of uname's architecture.
@@ -100,13 +100,17 @@ func load(path, arch string) (*program, error) {
 		return nil, fmt.Errorf("%s is a program for another architecture (%v), and the host is %s", path, f.Machine, arch)
 	}
 	sum := sha256.Sum256(data)
-	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(data); err != nil {
-		return nil, fmt.Errorf("packing %s: %w", path, err)
+	prog := &program{arch: arch, sum: hex.EncodeToString(sum[:]), size: int64(len(data))}
+	prog.packed = sync.OnceValues(func() ([]byte, error) { return pack(data) })
+	return prog, nil
+}
+
+func pack(data []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := w.Write(data)
+	if err == nil {
+		err = w.Close()
 	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("packing %s: %w", path, err)
-	}
-	return &program{arch: arch, sum: hex.EncodeToString(sum[:]), size: int64(len(data)), packed: packed.Bytes()}, nil
+	return b.Bytes(), err
 }

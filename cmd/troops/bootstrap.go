@@ -125,9 +125,9 @@ func (a *advice) bootstrap(ctx context.Context, lines *output.Lines, client *ssh
 	well := make(map[string]bool)
 	same := 0
 	bootstrap.All(ctx, names, work, func(r bootstrap.Result) {
-		showResult(lines, r)
+		showResult(lines, r, a.g.verbose)
 		well[r.Host] = r.Err == nil
-		if r.Err == nil && len(r.Changes) == 0 {
+		if r.Err == nil && r.Same() {
 			same++
 		}
 	})
@@ -135,7 +135,7 @@ func (a *advice) bootstrap(ctx context.Context, lines *output.Lines, client *ssh
 		return err
 	}
 	a.hosts = slices.DeleteFunc(a.hosts, func(h inventory.Host) bool { return !well[h.String()] })
-	lines.Printf("%d of %d hosts are nodes, %d of them as they were", len(a.hosts), len(names), same)
+	lines.Printf("%d of %d hosts are nodes like this: %d changed, %d as they were", len(a.hosts), len(names), len(a.hosts)-same, same)
 	for _, line := range a.lines(ctx) {
 		lines.Printf("%s", line)
 	}
@@ -146,12 +146,19 @@ func (a *advice) bootstrap(ctx context.Context, lines *output.Lines, client *ssh
 }
 
 // showResult prints what became of one host.
-func showResult(lines *output.Lines, r bootstrap.Result) {
+func showResult(lines *output.Lines, r bootstrap.Result, verbose bool) {
 	say := func(format string, args ...any) {
 		lines.Printf("%s: %s", r.Host, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " "))
 	}
 	for _, c := range r.Changes {
 		say("%s", c)
+	}
+	if n := len(r.Details); n > 0 && !verbose {
+		say("node init changed %d more things (-v shows them)", n)
+	} else {
+		for _, d := range r.Details {
+			say("%s", d)
+		}
 	}
 	for _, n := range r.Notes {
 		say("warning: %s", n)
@@ -159,7 +166,7 @@ func showResult(lines *output.Lines, r bootstrap.Result) {
 	var e *bootstrap.Error
 	switch {
 	case errors.As(r.Err, &e):
-		say("NOT A NODE: %s: %v", e.Step, e.Err)
+		say("FAILED: %s: %v", e.Step, e.Err)
 		if e.Hint != "" {
 			say("  %s", e.Hint)
 		}
@@ -172,8 +179,8 @@ func showResult(lines *output.Lines, r bootstrap.Result) {
 			say("    %s", command)
 		}
 	case r.Err != nil:
-		say("NOT A NODE: %v", r.Err)
-	case len(r.Changes) == 0:
+		say("FAILED: %v", r.Err)
+	case r.Same():
 		say("is a node, nothing to change")
 	default:
 		say("is a node now")
