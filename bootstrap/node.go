@@ -80,11 +80,14 @@ func (n *node) bootstrap(ctx context.Context) error {
 	return n.verify(ctx, joined)
 }
 
+// errNotNode is a repository that takes pushes without being a node's.
+var errNotNode = errors.New("the repository is there, but it is no node's")
+
 // installed is what of the program there is on a host.
 type installed struct {
 	sum     string
 	inOrder bool  // root's, and everybody may run it
-	free    int64 // bytes where it is to be
+	free    int64 // bytes where it is to be; below 0 where that is not known
 }
 
 // look finds out whether the login may do as root, and what is there.
@@ -111,6 +114,11 @@ func (n *node) look(ctx context.Context) (installed, error) {
 	if len(m["bindir"]) == 0 {
 		return installed{}, n.fail("looking at the host", errors.New("there is no directory /usr/local/bin"), "make it: mkdir /usr/local/bin")
 	}
+	return parseInstalled(m), nil
+}
+
+// parseInstalled reads the lines of look.sh.
+func parseInstalled(m map[string][]string) installed {
 	there := installed{free: -1}
 	if len(m["program"]) > 0 {
 		sum, rest, _ := strings.Cut(m["program"][0], " ")
@@ -124,7 +132,7 @@ func (n *node) look(ctx context.Context) (installed, error) {
 			}
 		}
 	}
-	return there, nil
+	return there
 }
 
 // requirements looks for git and python, and has them installed where that is asked for.

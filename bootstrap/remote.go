@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -14,6 +13,9 @@ type Remote struct{ Name, URL string }
 
 var remoteName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
+// remoteHelper is how a URL begins that has git run a program, such as ext::.
+var remoteHelper = regexp.MustCompile(`^[A-Za-z0-9]*::`)
+
 // ParseRemote parses NAME=URL. A URL with a password is refused: all members of the node's
 // group troops can read it.
 func ParseRemote(s string) (Remote, error) {
@@ -25,7 +27,7 @@ func ParseRemote(s string) (Remote, error) {
 		return bad("a remote is NAME=URL, the name of letters, digits, '.', '_' and '-'")
 	}
 	hasSpace := strings.ContainsFunc(address, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
-	if address == "" || strings.HasPrefix(address, "-") || hasSpace || strings.Contains(address, "::") && !strings.Contains(address, "[") {
+	if address == "" || strings.HasPrefix(address, "-") || hasSpace || remoteHelper.MatchString(address) {
 		return bad("the URL is ssh://, https:// or user@host:path, without spaces")
 	}
 	if u, err := url.Parse(address); err == nil && u.User != nil {
@@ -44,6 +46,3 @@ func remoteLines(remotes []Remote) string {
 	}
 	return b.String()
 }
-
-// errNotNode is a repository that takes pushes without being a node's.
-var errNotNode = errors.New("the repository is there, but it is no node's")
