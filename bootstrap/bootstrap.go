@@ -16,7 +16,7 @@ import (
 const (
 	LookTimeout    = 60 * time.Second // what is there; no step of it writes anything
 	PackageTimeout = 15 * time.Minute // apt-get, with a slow mirror
-	UploadStall    = 60 * time.Second // without a byte of the program being taken
+	UploadStall    = 3 * time.Minute  // without a byte of the program being taken, the last 2 MB being on their way
 	ApplyTimeout   = 3 * time.Minute  // naming the program, and `troops node init`
 )
 

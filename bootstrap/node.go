@@ -49,7 +49,7 @@ func (n *node) bootstrap(ctx context.Context) error {
 		return err // it names the host and the way out
 	}
 	defer func() { n.conn.Close() }() // of nothing that is not settled
-	if n.machine, err = doctor.Ask(ctx, n.conn); err != nil {
+	if err := n.ask(ctx); err != nil {
 		return n.fail("looking at the host", err, "does `ssh "+n.host+" true` work?")
 	}
 	if f := n.machine.Finding(doctor.TopicSystem); f.Level == doctor.Bad {
@@ -78,6 +78,16 @@ func (n *node) bootstrap(ctx context.Context) error {
 		return err
 	}
 	return n.verify(ctx, joined)
+}
+
+// ask has the host say what it is.
+func (n *node) ask(ctx context.Context) (err error) {
+	ctx, release := n.within(ctx, LookTimeout)
+	defer release()
+	if n.machine, err = doctor.Ask(ctx, n.conn); err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // errNotNode is a repository that takes pushes without being a node's.
@@ -156,7 +166,7 @@ func (n *node) requirements(ctx context.Context) error {
 		}
 		n.changed("installed packages %s", names)
 		n.undo = append(n.undo, "apt-get remove "+names)
-		if n.machine, err = doctor.Ask(ctx, n.conn); err != nil {
+		if err := n.ask(ctx); err != nil {
 			return n.fail("looking at the host", err, "")
 		}
 	}
@@ -268,8 +278,8 @@ func (n *node) verify(ctx context.Context, joined bool) error {
 		}
 		n.conn = conn
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, LookTimeout, fmt.Errorf("the host did not answer within %v", LookTimeout))
-	defer cancel()
+	ctx, release := n.within(ctx, LookTimeout)
+	defer release()
 	look, err := push.LookAt(ctx, push.SSHConn(n.conn), push.DefaultRepoPath)
 	switch {
 	case err == nil && look.Troops:

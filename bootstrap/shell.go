@@ -89,6 +89,15 @@ func (s *shell) run(ctx context.Context, limit time.Duration, command string, st
 	return text, nil
 }
 
+// within is a context for something that asks a host by its connection, which is closed when
+// that takes longer than limit.
+func (s *shell) within(ctx context.Context, limit time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("the host did not answer within %v", limit))
+	conn := s.conn
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	return ctx, func() { stop(); cancel() }
+}
+
 // progress is a reader that winds up a timer at each read.
 type progress struct {
 	r     io.Reader
