@@ -13,7 +13,7 @@ repo=$dir/repo/main.git
 tmp=/usr/local/bin/.troops-$new
 group=troops
 
-member() { id -nG "$user" 2>/dev/null | tr ' ' '\n' | grep -qx "$group"; }
+member() { id -nG -- "$user" 2>/dev/null | tr ' ' '\n' | grep -qx "$group"; }
 
 # traces names what of a node is here already.
 traces() {
@@ -74,7 +74,7 @@ add_member() {
     if [ "$user" = root ] || member; then
         return
     fi
-    out=$(usermod -a -G "$group" "$user" 2>&1) || fail group "$out"
+    out=$(usermod -a -G "$group" -- "$user" 2>&1) || fail group "$out"
     printf 'did added %s to group %s\n' "$user" "$group"
 }
 

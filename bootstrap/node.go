@@ -81,10 +81,14 @@ func (n *node) bootstrap(ctx context.Context) error {
 }
 
 // ask has the host say what it is.
-func (n *node) ask(ctx context.Context) (err error) {
+func (n *node) ask(ctx context.Context) error {
 	ctx, release := n.within(ctx, LookTimeout)
 	defer release()
-	if n.machine, err = doctor.Ask(ctx, n.conn); err != nil && ctx.Err() != nil {
+	m, err := doctor.Ask(ctx, n.conn)
+	switch {
+	case err == nil:
+		n.machine = m
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	}
 	return err
@@ -150,24 +154,22 @@ func (n *node) requirements(ctx context.Context) error {
 	if f := n.machine.Finding(doctor.TopicDisk); f.Level != doctor.Good {
 		n.result.Notes = append(n.result.Notes, "disk: "+f.Text)
 	}
-	var packages []string
-	if !n.machine.Has(doctor.TopicGit) {
-		packages = append(packages, "git")
-	}
-	if !n.machine.Has(doctor.TopicPython) {
-		packages = append(packages, "python3", "python3-venv")
-	}
+	packages := n.machine.Missing()
 	if len(packages) > 0 && n.o.InstallPackages {
 		names := strings.Join(packages, " ")
 		n.o.Say(n.host, "installing "+names)
 		text, err := n.script(ctx, PackageTimeout, packagesScript, "packages", names)
+		aerr := n.ask(ctx) // after a failure, too: some may be there now
+		got := slices.DeleteFunc(packages, func(name string) bool { return slices.Contains(n.machine.Missing(), name) })
+		if len(got) > 0 {
+			n.changed("installed packages %s", strings.Join(got, " "))
+			n.undo = append(n.undo, "apt-get remove "+strings.Join(got, " "))
+		}
 		if err != nil {
 			return n.fail("installing "+names, reason(text.err, err), "")
 		}
-		n.changed("installed packages %s", names)
-		n.undo = append(n.undo, "apt-get remove "+names)
-		if err := n.ask(ctx); err != nil {
-			return n.fail("looking at the host", err, "")
+		if aerr != nil {
+			return n.fail("looking at the host", aerr, "")
 		}
 	}
 	for _, topic := range []string{doctor.TopicGit, doctor.TopicPython} {
@@ -176,7 +178,7 @@ func (n *node) requirements(ctx context.Context) error {
 			continue
 		}
 		hint := f.Hint
-		if !n.machine.Has(topic) && !n.o.InstallPackages {
+		if hint != "" && !n.o.InstallPackages {
 			hint = "--install-packages installs it; or " + hint
 		}
 		return n.fail(topic, errors.New(f.Text), hint)

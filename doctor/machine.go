@@ -52,13 +52,17 @@ func (m *Machine) Arch() string {
 	return fields[len(fields)-1]
 }
 
-// Has reports whether one of git and python, with venv, is there in whatever version.
-func (m *Machine) Has(topic string) bool {
-	return m.answers[topic] != "" && (topic != TopicPython || m.answers["venv"] == "yes")
-}
-
-// Troops is the version of troops that the login finds, empty where it finds none.
-func (m *Machine) Troops() string {
-	version, _ := strings.CutPrefix(m.answers["troops"], "troops ")
-	return version
+// Missing are the Debian packages that a node needs and the machine has not, in whatever version.
+func (m *Machine) Missing() []string {
+	var packages []string
+	if m.answers["git"] == "" {
+		packages = append(packages, "git")
+	}
+	if m.answers["python"] == "" {
+		packages = append(packages, "python3")
+	}
+	if m.answers["venv"] != "yes" {
+		packages = append(packages, "python3-venv")
+	}
+	return packages
 }
