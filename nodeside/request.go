@@ -3,6 +3,7 @@ package nodeside
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -25,6 +26,8 @@ type Request struct {
 	Host   string `json:"host,omitempty"`  // [user@]name[:port], the name by which the workstation knows the node
 	By     string `json:"by,omitempty"`    // who asks, for people
 	Check  bool   `json:"check,omitempty"` // run the checks of the deployed commit, and deploy nothing
+	Rerun  bool   `json:"rerun,omitempty"` // deploy the commit again where it is deployed already
+	Force  string `json:"force,omitempty"` // object name: the deployed commit that may be taken away
 }
 
 // ParseRequest reads one request, and checks every field by its grammar. Host is the name
@@ -59,6 +62,10 @@ func (q *Request) check() error {
 		return fmt.Errorf("nodeside: request: %q is no branch, such as refs/heads/master", q.Branch)
 	case !validBy(q.By):
 		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
+	case q.Force != "" && !oidPattern.MatchString(q.Force):
+		return fmt.Errorf("nodeside: request: %q is no object name of a commit to take away", q.Force)
+	case q.Check && (q.Rerun || q.Force != ""):
+		return errors.New("nodeside: request: checks deploy nothing, so nothing again and nothing by force")
 	}
 	if q.Host == "" {
 		return nil

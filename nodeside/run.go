@@ -164,17 +164,24 @@ func (r *run) work(ctx context.Context) error {
 	return r.moveBranch(ctx, tip)
 }
 
-// compare settles runs that have nothing to deploy, given where the branch is.
+// compare settles runs that have nothing to deploy, given where the branch is. Only from the
+// commit that the request named it may be taken to one that is no descendant.
 func (r *run) compare(ctx context.Context, tip string) (done bool, err error) {
-	if tip == r.rec.Commit {
+	switch tip {
+	case r.rec.Commit:
+		if r.rec.Rerun {
+			return false, nil
+		}
 		r.rec.State = wire.Current
 		return true, nil
+	case r.rec.Force:
+		return false, nil
 	}
 	beyond, err := r.l.isAncestor(ctx, r.rec.Commit, tip)
 	if err != nil {
 		return false, err
 	}
-	if beyond {
+	if beyond && r.rec.Force == "" {
 		r.rec.State, r.rec.Other = wire.Superseded, tip
 		return true, nil
 	}
@@ -184,6 +191,9 @@ func (r *run) compare(ctx context.Context, tip string) (done bool, err error) {
 	}
 	r.rec.State = wire.Refused
 	r.rec.Error = fmt.Sprintf("%s is not a descendant of %s, which is deployed: merge first", short(r.rec.Commit), short(tip))
+	if r.rec.Force != "" {
+		r.rec.Error = fmt.Sprintf("%s was to be taken away, but now %s is deployed: look again, then push", short(r.rec.Force), short(tip))
+	}
 	return true, nil
 }
 

@@ -104,18 +104,23 @@ func enqueue(ctx context.Context, l Layout, q Request) (string, error) {
 		return "", err
 	}
 	for _, r := range active {
-		if r.Commit == q.Commit && r.Check == q.Check {
+		if covers(r, q) {
 			return r.Run, l.join(q, r)
 		}
 	}
 	if err := l.begin(ctx, q); err != nil {
 		return "", err
 	}
-	if !q.Check {
+	if !q.Check && q.Force == "" {
 		// An older run that fails to be told finds out when its turn comes.
 		_ = l.supersede(ctx, q, active)
 	}
 	return q.Run, nil
+}
+
+// covers reports whether following run r is as good as the run that q asks for.
+func covers(r wire.Result, q Request) bool {
+	return r.Commit == q.Commit && r.Check == q.Check && (r.Rerun || !q.Rerun) && (r.Force == q.Force || q.Force == "")
 }
 
 // chooseBranch makes branch the deployed one where there is none yet; another one is an error.
@@ -177,7 +182,7 @@ func (l Layout) active() ([]wire.Result, error) {
 func (l Layout) join(q Request, r wire.Result) error {
 	now := time.Now()
 	joined := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check,
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Joined, Other: r.Run, Queued: now, Ended: now,
 	}
 	_, alive, err := runlog.Create(l.Runs(), joined, "run "+r.Run+" of the same commit is there already: following that")
@@ -196,7 +201,7 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 		}
 	}
 	r := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check,
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Queued, Queued: time.Now(),
 	}
 	dir, alive, err := runlog.Create(l.Runs(), r)
@@ -211,10 +216,11 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 	return errors.Join(err, dir.SetRecord(r))
 }
 
-// supersede ends the runs that wait and that q, a descendant, makes needless.
+// supersede ends the runs that wait and that q, a descendant, makes needless. One that is to
+// take commits away is not: what comes after it may be no descendant of those.
 func (l Layout) supersede(ctx context.Context, q Request, active []wire.Result) error {
 	for _, r := range active {
-		if r.State != wire.Queued || r.Branch != q.Branch {
+		if r.State != wire.Queued || r.Branch != q.Branch || r.Force != "" {
 			continue
 		}
 		older, err := l.isAncestor(ctx, r.Commit, q.Commit)

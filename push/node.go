@@ -58,7 +58,7 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
-	if out := n.compare(ctx, at); out != nil {
+	if out := n.compare(ctx, at, troops); out != nil {
 		s.end(ctx)
 		return out
 	}
@@ -118,9 +118,9 @@ func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, tro
 }
 
 // compare decides by the commit that the node is at whether there is anything to do: nil means
-// go on. Nothing but a fast-forward is.
-func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
-	if at == "" {
+// go on. Nothing but a fast-forward is, unless the rollout says so for just this commit.
+func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) Outcome {
+	if at == "" || n.forced(at) {
 		return nil
 	}
 	rel, err := n.store.Relation(ctx, at, n.rollout.Commit)
@@ -129,7 +129,13 @@ func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
 	}
 	switch rel.Kind {
 	case packs.Equal:
-		return Current{}
+		switch {
+		case !n.rollout.Rerun:
+			return Current{}
+		case !troops:
+			return Refused{Reason: "a repository without troops runs nothing again", Hint: "leave out --rerun"}
+		}
+		return nil
 	case packs.Behind:
 		return nil
 	case packs.Ahead:
@@ -156,6 +162,11 @@ func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
 	}
 }
 
+// forced reports whether commit at may be taken away from the node.
+func (n *node) forced(at gitwire.OID) bool {
+	return at != "" && n.rollout.Force[n.target.Host] == at
+}
+
 // pushRun asks a troops node for a run and follows it.
 func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
 	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}, limits: n.rollout.limits}
@@ -172,7 +183,7 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 	}
 	defer func() { a.close() }()
 
-	err = n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}, branch)
+	err = n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}, n.options(branch, at))
 	if err != nil && ctx.Err() != nil {
 		return Unknown{Run: f.run, Err: errLeft}
 	}
@@ -252,7 +263,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 	if at == "" {
 		at = s.none()
 	}
-	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
+	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, n.options(branch, at))
 	if err == nil {
 		_, troops := s.adv.Ref(wire.AdvertisedRef) // then the hook told how the run ended
 		return Deployed{Plain: !troops}
@@ -280,6 +291,9 @@ func (n *node) outcome(asked string) Outcome {
 		}
 		return Deployed{Run: r.Run}
 	case wire.Current:
+		if n.rollout.Rerun {
+			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: install this one there"}
+		}
 		return Current{}
 	case wire.Superseded:
 		return Superseded{By: r.Other}

@@ -48,6 +48,8 @@ type Result struct {
 	Pid      int       `json:"pid,omitempty"`       // of the run's process on the node
 	Reported bool      `json:"reported,omitempty"`  // Roles were reported by the Python module
 	Check    bool      `json:"check,omitempty"`     // it deployed nothing: it ran the checks of what is deployed
+	Rerun    bool      `json:"rerun,omitempty"`     // it deploys again what is deployed already
+	Force    string    `json:"force,omitempty"`     // the deployed commit that it may take away, for one that is no descendant
 }
 
 // MaxResult is the longest result that is read, in bytes.
