@@ -74,7 +74,7 @@ func TestForce(t *testing.T) {
 		state                wire.State
 		tip, says            string
 	}{
-		{"no option", side, "", wire.Refused, bad, "merge first"},
+		{"no option", side, "", wire.Refused, bad, "merge it"},
 		{"another commit is named", side, force(base), wire.Refused, bad, "look again"},
 		{"rewind, another one is named", base, force(side), wire.Refused, bad, "look again"},
 		{"rewind", base, force(bad), wire.OK, base, ""},

@@ -164,7 +164,7 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 			return no(c, "%v", plainError(err))
 		}
 		if !forward {
-			return no(c, "not a fast-forward of what is deployed, %s: merge that first", short(c.Old))
+			return no(c, "not a fast-forward of %s, which %s: fetch that, merge it and push the result", short(c.Old), h.l.deployedBy(c.Old))
 		}
 	}
 	id, err := h.start(ctx, c, ulid.Make().String())
@@ -193,6 +193,8 @@ func failure(r wire.Result) string {
 		return r.Error
 	case wire.Interrupted:
 		return run + " was interrupted"
+	case wire.Cancelled:
+		return run + " was " + r.Error
 	}
 	switch {
 	case r.Signal != "":

@@ -36,6 +36,10 @@ func TestParseRequest(t *testing.T) {
 		{"by with escape", request(goodRun, goodOID, "refs/heads/m", "", `\u001b[2J`), "who asks"},
 		{"rerun", strings.TrimSuffix(good, "}") + `,"rerun":true,"force":"` + goodOID + `"}`, ""},
 		{"force no commit", strings.TrimSuffix(good, "}") + `,"force":"HEAD^"}`, "take away"},
+		{"cancel", `{"run":"` + goodRun + `","by":"tv@laptop","cancel":true}`, ""},
+		{"cancel no run", `{"run":"..","cancel":true}`, "ULID"},
+		{"cancel by an escape", `{"run":"` + goodRun + `","by":"\u001b[2J","cancel":true}`, "who asks"},
+		{"cancel and deploy", strings.TrimSuffix(good, "}") + `,"cancel":true}`, "nothing but its name"},
 		{"checks by force", strings.TrimSuffix(good, "}") + `,"check":true,"rerun":true}`, "nothing again"},
 		{"by too long", request(goodRun, goodOID, "refs/heads/m", "", strings.Repeat("x", 201)), "who asks"},
 	} {

@@ -48,6 +48,9 @@ func start(ctx context.Context, l Layout, stdin io.Reader) (string, error) {
 	if by := sudoUser(); l.Root && by != "" {
 		q.By = trustedBy(by, q.By)
 	}
+	if q.Cancel {
+		return q.Run, l.underQueue(func() error { return l.cancel(q) })
+	}
 	kind, err := l.git().Line(ctx, "cat-file", "-t", q.Commit)
 	if err != nil {
 		return "", fmt.Errorf("nodeside: looking for commit %s: %w", q.Commit, err)
@@ -55,12 +58,22 @@ func start(ctx context.Context, l Layout, stdin io.Reader) (string, error) {
 	if kind != "commit" {
 		return "", fmt.Errorf("nodeside: %s is a %s, only commits are deployed", q.Commit, kind)
 	}
+	id := ""
+	err = l.underQueue(func() (err error) {
+		id, err = enqueue(ctx, l, q)
+		return err
+	})
+	return id, err
+}
+
+// underQueue does f while it holds the queue's lock.
+func (l Layout) underQueue(f func() error) error {
 	queue, err := l.lockQueue()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer queue.Close()
-	return enqueue(ctx, l, q)
+	return f()
 }
 
 // sudoUser is who called sudo, which sets it; empty where root itself pushes.
@@ -178,6 +191,19 @@ func (l Layout) active() ([]wire.Result, error) {
 	return active, nil
 }
 
+// described names a run for people: what, who, since when.
+func described(r wire.Result) string {
+	text := fmt.Sprintf("run %s of %s", r.Run, short(r.Commit))
+	if r.By != "" {
+		text += " by " + r.By
+	}
+	since := r.Started
+	if since.IsZero() {
+		since = r.Queued
+	}
+	return text + since.Format(", since 15:04:05 -0700")
+}
+
 // join records that q's run is r.
 func (l Layout) join(q Request, r wire.Result) error {
 	now := time.Now()
@@ -185,7 +211,7 @@ func (l Layout) join(q Request, r wire.Result) error {
 		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Joined, Other: r.Run, Queued: now, Ended: now,
 	}
-	_, alive, err := runlog.Create(l.Runs(), joined, "run "+r.Run+" of the same commit is there already: following that")
+	_, alive, err := runlog.Create(l.Runs(), joined, "following "+described(r)+", which is there already")
 	if err == nil {
 		err = alive.Close()
 	}

@@ -39,7 +39,7 @@ func TestStatusOfManyFitsAScreen(t *testing.T) {
 		case i == 77:
 			s.Node.Last = &wire.Result{Commit: string(oldCommit), State: wire.Failed, Phase: "deploy", ExitCode: 7, By: "ann@desk", Ended: s.Node.Now.Add(-time.Minute)}
 		case i == 78:
-			s.Node.Active = []wire.Result{{Commit: string(newCommit), State: wire.Running, Phase: "venv", By: "bob@desk", Started: s.Node.Now.Add(-90 * time.Second)}}
+			s.Node.Active = []wire.Result{{Run: "01KB2Q5T0N8Y4E6W3R9H7C1XJD", Commit: string(newCommit), State: wire.Running, Phase: "venv", By: "bob@desk", Started: s.Node.Now.Add(-90 * time.Second)}}
 		case i == 79:
 			s = push.NodeState{Target: s.Target, Err: errors.New("dialling web-079.example.com: refused")}
 		}

@@ -140,12 +140,12 @@ func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) Outcome
 		return nil
 	case packs.Ahead:
 		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which is later than %s", short(at), short(n.rollout.Commit)),
+			Reason: fmt.Sprintf("the node is at %s%s, which is later than %s", short(at), n.deployedBy(ctx, at, troops), short(n.rollout.Commit)),
 			Hint:   fmt.Sprintf("deploy %s or a descendant of it", short(at)),
 		}
 	case packs.Diverged:
 		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which is not an ancestor of %s", short(at), short(n.rollout.Commit)),
+			Reason: fmt.Sprintf("the node is at %s%s, which is not an ancestor of %s", short(at), n.deployedBy(ctx, at, troops), short(n.rollout.Commit)),
 			Hint:   fmt.Sprintf("merge %s and push the result", short(at)),
 		}
 	default:
@@ -156,10 +156,23 @@ func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) Outcome
 			}
 		}
 		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which this repository does not have", short(at)),
+			Reason: fmt.Sprintf("the node is at %s%s, which this repository does not have", short(at), n.deployedBy(ctx, at, troops)),
 			Hint:   "somebody else deployed it: fetch their work (git fetch), merge it and push the result",
 		}
 	}
+}
+
+// deployedBy says who deployed what a node is at, for people; nothing where the node does not
+// tell, or lets nobody ask beside a push.
+func (n *node) deployedBy(ctx context.Context, at gitwire.OID, troops bool) string {
+	if !troops {
+		return ""
+	}
+	s, err := n.account(ctx)
+	if err != nil || s.Commit != string(at) || s.By == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (deployed by %s)", clip(s.By))
 }
 
 // forced reports whether commit at may be taken away from the node.
@@ -169,7 +182,11 @@ func (n *node) forced(at gitwire.OID) bool {
 
 // pushRun asks a troops node for a run and follows it.
 func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
-	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}, limits: n.rollout.limits}
+	f := n.follower(ulid.Make().String())
+	ask := gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}
+	if n.rollout.NoWait {
+		return n.startRun(ctx, s, ask, f.run, n.options(branch, at))
+	}
 	a, err := f.attach(ctx, n.conn, n.rollout.RepoPath)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -183,7 +200,7 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 	}
 	defer func() { a.close() }()
 
-	err = n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}, n.options(branch, at))
+	err = n.send(ctx, s, ask, n.options(branch, at))
 	if err != nil && ctx.Err() != nil {
 		return Unknown{Run: f.run, Err: errLeft}
 	}
@@ -197,6 +214,22 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 		}
 	}
 	return n.refind(ctx, f, &a, lost, err)
+}
+
+func (n *node) follower(run string) *follower {
+	return &follower{emit: n.emit, phase: n.phase, run: run, seen: func() {}, limits: n.rollout.limits}
+}
+
+// startRun asks a troops node for a run and leaves once the node has it.
+func (n *node) startRun(ctx context.Context, s *session, ask gitwire.Command, run string, options []string) Outcome {
+	err := n.send(ctx, s, ask, options)
+	switch out := rejected(err); {
+	case err == nil:
+		return Started{Run: run}
+	case ctx.Err() == nil && out != nil:
+		return out
+	}
+	return Unknown{Run: run, Err: errors.Join(errNotTaken, err)}
 }
 
 // refind looks for a node that was lost during a run and follows the run to its end. Where the

@@ -62,6 +62,10 @@ type Rollout struct {
 	Rerun bool                   // deploy again to the nodes that have the commit
 	Force map[string]gitwire.OID // by host, the deployed commit that may be taken away there; see [Rollout.AllowForce]
 
+	// NoWait leaves troops nodes once they have taken the run: [Started]. Repositories without
+	// troops are pushed to as ever.
+	NoWait bool
+
 	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
 	Starting context.Context
 }

@@ -28,6 +28,7 @@ type pushOptions struct {
 	commit    string // a revision
 	waves     waveOptions
 	force     forceOptions
+	noWait    bool
 	dryRun    bool
 }
 
@@ -49,6 +50,9 @@ On a terminal, host keys that are not known yet are shown first, all at once, wi
 
 --force shows which hosts lose which commits and asks, then takes away exactly these.
 
+--no-wait leaves once the hosts have taken the run; pushing the same commit again follows it, and
+troops cancel ends it.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
@@ -58,6 +62,7 @@ pushing the same commit again follows it.
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
 			transportFlag(&o.transport),
+			&cli.BoolFlag{Name: "no-wait", Usage: "leave hosts once they have taken the run, and do not show it", DisableDefaultText: true, Destination: &o.noWait},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 		}),
@@ -76,6 +81,9 @@ pushing the same commit again follows it.
 			}
 			if err := o.waves.parse(c.IsSet); err != nil {
 				return err
+			}
+			if o.noWait && (len(o.waves.shares) > 0 || o.waves.failing != nil) {
+				return usagef("--no-wait finds out nothing that --canary, --waves or --max-fail could go by: leave it out")
 			}
 			return runPush(c.Context, g, o)
 		},
@@ -159,7 +167,7 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	r := &push.Rollout{
 		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
 		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
-		Rerun: o.force.rerun,
+		Rerun: o.force.rerun, NoWait: o.noWait,
 	}
 	if r.Branch, err = repo.branch(ctx, o.branch); err != nil {
 		return nil, nil, err

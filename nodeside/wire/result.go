@@ -20,6 +20,8 @@ const (
 	Superseded  State = "superseded"  // a later descendant is deployed instead
 	Joined      State = "joined"      // a run of the same commit was there already: see Other
 	Interrupted State = "interrupted" // its process ended without a word: reboot, kill, out of memory
+	Cancelled   State = "cancelled"   // somebody had it end, see Error; the branch is where it was
+	Absent      State = "absent"      // no state of a run: the node was asked to cancel one that it does not have
 )
 
 // Final reports whether the run has ended.
