@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/troops
 
-.PHONY: all demo test lint setup install fuzz clean
+.PHONY: all demo test bench lint setup install fuzz clean
 
 all: $(BIN)
 
@@ -25,6 +25,15 @@ setup:
 
 test: need-go setup $(BIN)
 	$(GO) test -race -timeout 15m ./...
+
+# NODES real sshd nodes and up to SIMULATED simulated ones; what else is installed of these programs
+# is measured beside troops. Takes some minutes; docs/performance.md has the tables.
+NODES ?= 100
+SIMULATED ?= 10000
+bench: $(BIN)
+	@sh integration/setup.sh clustershell pssh pdsh python3-fabric ansible-core || echo "make bench: goes on without what is missing" >&2
+	@$(GO) build -o bin/bench ./integration/bench
+	@bin/bench -troops $(BIN) -nodes $(NODES) -simulated $(SIMULATED)
 
 lint: need-go
 	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor output nodeside integration); \

@@ -34,6 +34,10 @@ func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn) {
 	ctx, cancel := context.WithTimeoutCause(ctx, HostTimeout, fmt.Errorf("the host did not answer within %v", HostTimeout))
 	defer cancel()
 	answers, err := d.ask(ctx, conn)
+	// The node's own word goes before what is found in the login's PATH.
+	if account, aerr := push.Account(ctx, push.SSHConn(conn), d.repoPath); aerr == nil && err == nil {
+		answers["troops"] = "troops " + account.Troops
+	}
 	if err != nil {
 		r.add("system", Bad, cause(err), "a push runs commands on the host by the login shell: does `ssh "+r.Host+" true` work?")
 	} else {

@@ -217,7 +217,7 @@ func TestHostKeyQuestionIsLeft(t *testing.T) {
 	if screen := alone.ends(1, 0); screen != "" {
 		t.Errorf("on the screen:\n%s", screen)
 	}
-	alone.shows(`^web\.example\.com \* unreachable: .*ProxyCommand said: .*Host key verification failed`)
+	alone.shows(`^web\.example\.com \* unreachable: .*ProxyCommand ended .*it said: .*Host key verification failed`)
 
 	// The ssh program reads what was accepted here.
 	p := s.terminal(config, false, "push", "--transport", "openssh")

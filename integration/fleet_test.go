@@ -116,7 +116,7 @@ func fleetFaults(t *testing.T, s *station, nodes []*testnode.Node) {
 	// The summary, after the counts, names the four with what is wrong and what to do.
 	_, summary, _ := strings.Cut(p.stdout.String(), "\ntroops: 20 nodes: ")
 	for _, pattern := range []string{
-		dead.Name + ` \* unreachable: .*connection refused$`,
+		dead.Name + ` \* unreachable: .*connection refused: .*sshd.*$`,
 		stranger.Name + ` \* unreachable: .*host key .* has CHANGED.*/known_hosts:\d+; .*ssh-keygen -R`,
 		refusing.Name + ` \* unreachable: .*ubuntu@.*/id_ed25519; .*authorized_keys`,
 		full.Name + ` \* failed in push: .*disk full`,

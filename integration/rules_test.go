@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"nodeside/deployment":  {"nodeside/python", "gitcli"},
 	"nodeside/sandbox":     {"nodeside/wire"},
 	"integration/testnode": {},
+	"integration/simnode":  {"nodeside/wire"},
+	"integration/bench":    {"integration/testnode", "integration/simnode"},
 }
 
 type goPackage struct {

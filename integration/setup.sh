@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes a Debian or Ubuntu machine fit for `make test`: installs what the tests on real
 # sshd nodes need and this machine has not, or says what that is. Quick when all is there.
+# Arguments: more packages.
 set -eu
 
-packages="openssh-server openssh-client sudo python3 python3-venv git util-linux"
+packages="openssh-server openssh-client sudo python3 python3-venv git util-linux $*"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "setup.sh: no Debian machine: install by hand what has sshd, ssh, sudo, git, unshare and python3 with venv" >&2

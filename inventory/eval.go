@@ -29,13 +29,21 @@ const (
 //go:embed pyeval/*.py
 var pyeval embed.FS
 
-// bootstrap gets the evaluator over its standard input, since an argument has at most 128 KiB.
-const bootstrap = `import json, sys
-print(json.dumps({"hello": sys.version_info[:2]}), flush=True)
+// bootstrap gets the evaluator over its standard input, since an argument has at most 128 KiB:
+// as text, which it compiles and, if asked to, gives back compiled; or as that.
+const bootstrap = `import _frozen_importlib_external, base64, json, marshal, sys
+tag = "%s-%s" % (sys.implementation.cache_tag, _frozen_importlib_external.MAGIC_NUMBER.hex())
+print(json.dumps({"hello": sys.version_info[:2], "tag": tag}), flush=True)
 if sys.version_info >= (3, 8):
+    sent = json.loads(sys.stdin.buffer.readline().decode())
+    if "code" in sent:
+        codes = marshal.loads(base64.b64decode(sent["code"]))
+    else:
+        codes = [compile(text, name, "exec") for name, text in sent["source"]]
+        print(json.dumps({"code": base64.b64encode(marshal.dumps(codes)).decode()}), flush=True)
     names = {}
-    for name, text in json.loads(sys.stdin.buffer.readline().decode()):
-        exec(compile(text, name, "exec"), names)
+    for code in codes:
+        exec(code, names)
     names["main"]()
 `
 
@@ -76,6 +84,8 @@ type evaluated struct {
 // message is a line that the evaluator prints.
 type message struct {
 	Hello  []int      `json:"hello"`
+	Tag    string     `json:"tag"`  // of its bytecode, with Hello
+	Code   []byte     `json:"code"` // the evaluator, compiled
 	Get    *string    `json:"get"`
 	Result *evaluated `json:"result"`
 	Limit  *pyProblem `json:"limit"`
@@ -126,7 +136,7 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 	if err := cmd.Start(); err != nil {
 		return nil, &unusable{fmt.Sprintf("%s: %v", python, err)}
 	}
-	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t}
+	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t, cache: userBytecode()}
 	result, err := c.run(python, toml)
 	cause := context.Cause(ctx)
 	_ = in.Close()
@@ -147,9 +157,10 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 
 // conversation is the exchange of lines with one evaluator: it asks, troops answers.
 type conversation struct {
-	in   io.Writer
-	out  *bufio.Reader
-	tree *tree
+	in    io.Writer
+	out   *bufio.Reader
+	tree  *tree
+	cache bytecode
 }
 
 // errBroken wraps errors of the pipes to the evaluator.
@@ -163,7 +174,10 @@ func (c *conversation) run(python string, toml map[string][]string) (*evaluated,
 	if v := m.Hello; v[0] < 3 || v[0] == 3 && v[1] < 8 {
 		return nil, &unusable{fmt.Sprintf("%s is version %d.%d", python, v[0], v[1])}
 	}
-	if err := c.greet(toml); err != nil {
+	if err := c.teach(m.Tag); err != nil {
+		return nil, err
+	}
+	if err := c.say(c.task(toml)); err != nil {
 		return nil, err
 	}
 	for {
@@ -188,8 +202,8 @@ func (c *conversation) run(python string, toml map[string][]string) (*evaluated,
 	}
 }
 
-// greet sends the evaluator itself and its task.
-func (c *conversation) greet(toml map[string][]string) error {
+// teach sends the evaluator itself, compiled where an earlier one has done that.
+func (c *conversation) teach(tag string) error {
 	names, err := fs.Glob(pyeval, "pyeval/*.py")
 	if err != nil {
 		return err
@@ -202,9 +216,26 @@ func (c *conversation) greet(toml map[string][]string) error {
 		}
 		script = append(script, [2]string{name, string(text)})
 	}
-	if err := c.say(script); err != nil {
+	source, err := json.Marshal(script)
+	if err != nil {
 		return err
 	}
+	path := c.cache.path(append([]byte(bootstrap), source...), tag)
+	if code := c.cache.load(path); code != nil {
+		return c.say(map[string][]byte{"code": code})
+	}
+	if err := c.say(map[string]json.RawMessage{"source": source}); err != nil {
+		return err
+	}
+	m, err := c.next()
+	if err == nil {
+		_ = c.cache.store(path, m.Code) // else the next one compiles, too
+	}
+	return err
+}
+
+// task is what the evaluator is to evaluate.
+func (c *conversation) task(toml map[string][]string) any {
 	files := make(map[string]string)
 	for path, e := range c.tree.files {
 		switch {
@@ -217,7 +248,7 @@ func (c *conversation) greet(toml map[string][]string) error {
 			files[path] = "file"
 		}
 	}
-	return c.say(map[string]any{"files": files, "toml": toml})
+	return map[string]any{"files": files, "toml": toml}
 }
 
 func (c *conversation) say(v any) error {

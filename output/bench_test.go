@@ -79,3 +79,21 @@ func BenchmarkBesideFlood(b *testing.B) {
 	b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds()), "p99-µs")
 	b.ReportMetric(float64(waits[len(waits)-1].Microseconds()), "max-µs")
 }
+
+// BenchmarkSummary10000 tells the end of a push to 10,000 nodes of which every hundredth failed.
+func BenchmarkSummary10000(b *testing.B) {
+	l := NewLines(io.Discard, Options{})
+	for i := range 10_000 {
+		name := fmt.Sprintf("node%d", i)
+		l.Emit(push.Output{Node: name, Data: []byte("installing\n")})
+		var outcome push.Outcome = push.Deployed{}
+		if i%100 == 0 {
+			outcome = push.Failed{Phase: "deploy", ExitCode: 1}
+		}
+		l.Emit(push.Finished{Node: name, Outcome: outcome})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Summary()
+	}
+}

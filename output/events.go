@@ -113,8 +113,11 @@ func (l *Lines) own(n *node, text string, failure bool) {
 	if failure {
 		style = l.styles.bad
 	}
+	if l.color != NoColor { // rendering costs more than all else here, and nothing comes of it
+		text = style.Render(text)
+	}
 	l.buf = append(l.buf, n.troops...)
-	l.buf = append(l.buf, style.Render(text)...)
+	l.buf = append(l.buf, text...)
 	l.buf = append(l.buf, '\n')
 }
 

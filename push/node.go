@@ -168,7 +168,7 @@ func (n *node) deployedBy(ctx context.Context, at gitwire.OID, troops bool) stri
 	if !troops {
 		return ""
 	}
-	s, err := n.account(ctx)
+	s, err := Account(ctx, n.conn, n.rollout.RepoPath)
 	if err != nil || s.Commit != string(at) || s.By == "" {
 		return ""
 	}

@@ -2,6 +2,7 @@ package push
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (n *node) state(ctx context.Context) NodeState {
 		return st
 	}
 	defer n.hangUp()
-	if st.Node, st.Err = n.account(ctx); st.Err == nil {
+	if st.Node, st.Err = Account(ctx, n.conn, n.rollout.RepoPath); st.Err == nil {
 		st.At = gitwire.OID(st.Node.Commit)
 	} else {
 		var troops bool
@@ -68,13 +69,14 @@ func (n *node) advertised(ctx context.Context) (at gitwire.OID, troops bool, err
 	return at, troops, nil
 }
 
-// account has the node tell about itself.
-func (n *node) account(ctx context.Context) (*wire.NodeStatus, error) {
-	launcher, err := QuotePath(strings.TrimSuffix(n.rollout.RepoPath, "/") + "/" + wire.Launcher)
+// Account has a node tell about itself: hostile text. An empty path is [DefaultRepoPath]. A node
+// that is too old, and a repository without troops, are an error.
+func Account(ctx context.Context, conn Conn, repoPath string) (*wire.NodeStatus, error) {
+	launcher, err := QuotePath(strings.TrimSuffix(cmp.Or(repoPath, DefaultRepoPath), "/") + "/" + wire.Launcher)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := n.conn.Exec(ctx, launcher+" status")
+	ch, err := conn.Exec(ctx, launcher+" status")
 	if err != nil {
 		return nil, fmt.Errorf("asking for the status: %w", err)
 	}
@@ -82,14 +84,14 @@ func (n *node) account(ctx context.Context) (*wire.NodeStatus, error) {
 	var out []byte
 	var drain sync.WaitGroup
 	drain.Go(func() { io.Copy(io.Discard, ch.Stderr()) })
-	inTime := within(n.rollout.limits.advertisement, n.conn, func() {
+	inTime := within(AdvertisementTimeout, conn, func() {
 		out, err = io.ReadAll(io.LimitReader(ch.Stdout(), wire.MaxStatus+int64(gitwire.NoiseLimit)))
 		ch.Close() // what is beyond the limit is not waited for
 		drain.Wait()
 	})
 	switch {
 	case !inTime:
-		return nil, fmt.Errorf("asking for the status: no answer within %v", n.rollout.limits.advertisement)
+		return nil, fmt.Errorf("asking for the status: no answer within %v", AdvertisementTimeout)
 	case err != nil:
 		return nil, fmt.Errorf("asking for the status: %w", err)
 	}

@@ -56,6 +56,8 @@ func (c sshConn) Exec(ctx context.Context, cmd string) (Channel, error) {
 
 var _ Conn = sshConn{}
 
+var shellQuotes = strings.NewReplacer("'", `'\''`, "!", `'\!'`)
+
 // QuotePath quotes a path for a node's shell as git quotes it for ssh: in single quotes, with
 // those and exclamation marks (csh) escaped. A path that a program there could take for an
 // option is an error.
@@ -66,5 +68,5 @@ func QuotePath(path string) (string, error) {
 	if strings.ContainsAny(path, "\x00\n\r") {
 		return "", fmt.Errorf("push: repository path %q has a control character", path)
 	}
-	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(path) + "'", nil
+	return "'" + shellQuotes.Replace(path) + "'", nil
 }

@@ -416,8 +416,10 @@ func TestJumpHostsOverMasters(t *testing.T) {
 		}
 	}
 	var jumps []string
-	for _, s := range c.jumps.conns {
-		jumps = append(jumps, s.conn.Transport())
+	for _, conns := range c.jumps.conns {
+		for _, s := range conns {
+			jumps = append(jumps, s.conn.Transport())
+		}
 	}
 	slices.Sort(jumps)
 	if want := []string{"ssh, for HostbasedAuthentication", "the ControlMaster at " + sock}; !slices.Equal(jumps, want) {

@@ -3,7 +3,6 @@ package sshx
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/user"
 	"sync"
@@ -67,6 +66,7 @@ type Client struct {
 	keys    *keyring
 	winners *winners
 	pace    *pacer
+	scouts  *scouts
 	jumps   *jumpPool
 	other   *otherTransports
 
@@ -76,8 +76,8 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	backoff  func(ctx context.Context, try int) error // waits before another try
-	scouting func()                                   // called before a host waits for another's keys
+	backoff  func(ctx context.Context, d time.Duration) error // waits before another try
+	scouting func()                                           // called before a host waits for another's keys
 }
 
 // New reads the configuration. A file that cannot be read or understood is a *ConfigError.
@@ -103,10 +103,11 @@ func New(opts Options) (*Client, error) {
 		opts.AskPassphrase = nil
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
-		winners: newWinners(), pace: newPacer(), backoff: waitBackoff, scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
+		winners: newWinners(), pace: newPacer(), scouts: &scouts{out: make(map[string]*scout)}, backoff: sleep,
+		scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
 	c.known.readOnly = opts.ReadOnly
 	c.agents = newAgents(&c.wg, opts.Warnf)
-	c.jumps = &jumpPool{conns: make(map[string]*sharedConn)}
+	c.jumps = &jumpPool{conns: make(map[string][]*sharedConn)}
 	c.other = newOtherTransports(opts.Program, opts.ConfigFile, l)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
@@ -146,27 +147,6 @@ func (c *Client) Close() error {
 	c.wg.Wait()
 	c.other.close()
 	return nil
-}
-
-// Backoff between tries at a server that turns connections away: full jitter below a
-// limit that doubles.
-const (
-	maxThrottleTries = 6
-	firstBackoff     = 500 * time.Millisecond
-	maxBackoff       = 30 * time.Second
-)
-
-// waitBackoff waits before try number try+1, or until ctx ends.
-func waitBackoff(ctx context.Context, try int) error {
-	limit := min(firstBackoff<<(try-1), maxBackoff)
-	timer := time.NewTimer(rand.N(limit) + limit/10)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // firstPositive gives the first of the values above zero.

@@ -31,13 +31,13 @@ func (c *Client) Dial(ctx context.Context, host string) (*Conn, error) {
 func isFinal(err error) bool {
 	var auth *AuthError
 	var key *HostKeyError
-	return errors.As(err, &auth) || errors.As(err, &key)
+	return errors.As(err, &auth) || errors.As(err, &key) || proxyRefusal(err) != nil
 }
 
 // dialNative makes a connection of our own, again where the server turned it away for its load,
 // and once more where another type of host key must be asked for or the jump host was lost.
 func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
-	exact, again := r.keyOnly, false
+	exact, again, penalised := r.keyOnly, false, 0
 	auth := &authAttempt{client: c, s: r.s}
 	defer auth.end()
 	for try := 1; ; {
@@ -61,7 +61,10 @@ func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 			continue
 		case errors.As(err, &throttle) && !viaJump(err):
 			throttle.Tries = try
-			if try < maxThrottleTries && c.backoff(ctx, try) == nil {
+			if penalised++; !throttle.penalty() {
+				penalised = 0
+			}
+			if try < maxThrottleTries && c.backoff(ctx, throttleWait(try, penalised)) == nil {
 				c.opts.Logf("sshx: %s limits new connections, trying again", r.shown)
 				try++
 				continue
@@ -89,6 +92,7 @@ type attempt struct {
 	check *hostKeyCheck
 	auth  *authAttempt
 	addr  string
+	jump  *Conn // to the last jump host; may be nil
 	began time.Time
 }
 
@@ -114,23 +118,14 @@ func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exac
 		return nil, a.fail(ctx, StageConnect, err)
 	}
 	defer leave()
-	var jump *Conn
-	if r.jump != nil {
-		if jump, err = c.shared(ctx, r.jump); err != nil {
-			return nil, a.fail(ctx, StageJump, err)
-		}
-	}
-	release, err := c.pace.acquire(ctx, r.path())
+	w, done, err := a.transport(ctx)
 	if err != nil {
-		return nil, a.fail(ctx, StageConnect, err)
+		return nil, err
 	}
-	defer release()
-	w, err := a.transport(ctx, jump)
-	if err != nil {
-		return nil, a.fail(ctx, a.clock.at(), err)
-	}
-	a.stepConnected(w, jump)
-	return a.handshake(ctx, w, config)
+	a.stepConnected(w, a.jump)
+	conn, err := a.handshake(ctx, w, config)
+	done(err)
+	return conn, err
 }
 
 // sshConfig prepares the ssh library.
@@ -173,7 +168,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 	if err != nil {
 		stop()
 		w.Close()
-		return nil, a.fail(ctx, a.clock.at(), a.explain(w, err))
+		return nil, a.fail(ctx, a.clock.at(), a.explain(ctx, w, err))
 	}
 	conn := newConn(a.r, w, sc, chans, reqs)
 	if !stop() {
@@ -191,7 +186,7 @@ func (a *attempt) handshake(ctx context.Context, w *wire, config *ssh.ClientConf
 }
 
 // explain finds the cause that the ssh library has wrapped or hidden.
-func (a *attempt) explain(w *wire, err error) error {
+func (a *attempt) explain(ctx context.Context, w *wire, err error) error {
 	var redial *errRedial
 	var key *HostKeyError
 	var auth *AuthError
@@ -208,19 +203,32 @@ func (a *attempt) explain(w *wire, err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner // without "ssh: handshake failed"
 	}
-	if said, yes := w.throttled(err); yes && a.r.s.ProxyCommand == "" {
-		return &ThrottleError{Said: said, Err: err, Tries: 1}
-	}
-	if said, early := w.beforeBanner(); early && said != "" {
-		err = fmt.Errorf("the server is no ssh server, or refuses us: it said %s: %w", quote(said), err)
-	}
-	if err == io.EOF {
-		err = fmt.Errorf("the server closed the connection: %w", err)
-	}
-	if w.detail != nil {
-		if more := w.detail(); more != "" {
-			err = fmt.Errorf("%w; its ProxyCommand said: %s", err, quote(more))
+	return a.hungUp(ctx, w, err)
+}
+
+// hungUp explains a connection that ended with err before the host key was seen.
+func (a *attempt) hungUp(ctx context.Context, w *wire, err error) error {
+	said, throttled := w.throttled(err)
+	_, early := w.beforeBanner()
+	if w.proxy != nil && early && said == "" && context.Cause(ctx) == nil {
+		pe := w.proxy.failure(err)
+		if throttled && pe.throttled() {
+			return &ThrottleError{Proxy: pe.lastLine(), Err: pe, Tries: 1}
 		}
+		return pe
+	}
+	if throttled && said == "" && a.jump != nil {
+		if lost := a.jump.probe(ctx); lost != nil {
+			return lost
+		}
+	}
+	switch {
+	case throttled:
+		return &ThrottleError{Said: said, Err: err, Tries: 1}
+	case early && said != "":
+		return fmt.Errorf("the server is no ssh server, or refuses us: it said %s: check Port in your ssh configuration", quote(said))
+	case err == io.EOF:
+		return fmt.Errorf("the server closed the connection: %w", err)
 	}
 	return err
 }
@@ -235,30 +243,5 @@ func (a *attempt) fail(ctx context.Context, stage string, err error) error {
 	if errors.As(err, &dns) {
 		stage = StageResolve
 	}
-	return &DialError{Host: printable(a.r.shown), Addr: a.addr, Stage: stage, Err: err}
-}
-
-// transport opens what ssh is spoken over: a tunnel through a jump host, a command, TCP.
-func (a *attempt) transport(ctx context.Context, jump *Conn) (*wire, error) {
-	limit := firstPositive(a.c.opts.ConnectTimeout, a.r.s.ConnectTimeout, DefaultConnectTimeout)
-	switch {
-	case jump != nil:
-		a.clock.enter(StageConnect, "the jump host did not reach it", limit)
-		t, err := jump.tunnel(ctx, a.r.s.HostName, a.r.s.Port)
-		if err != nil {
-			return nil, err
-		}
-		return &wire{Conn: t}, nil
-	case a.r.s.ProxyCommand != "":
-		p, err := startProxy(a.r.s.ProxyCommand)
-		if err != nil {
-			return nil, err
-		}
-		return &wire{Conn: p, detail: p.said}, nil
-	}
-	conn, err := a.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &wire{Conn: conn}, nil
+	return &DialError{Host: printable(a.r.shown), Addr: a.addr, Stage: stage, Err: advise(stage, err)}
 }

@@ -67,8 +67,14 @@ func (e *TimeoutError) Temporary() bool { return true }
 // too many others are being made (sshd's MaxStartups), or this address is penalised.
 type ThrottleError struct {
 	Said  string // what the server said, empty where it just hung up
+	Proxy string // the last words of a ProxyCommand, where it was turned away, or the server behind it
 	Tries int    // how often it was tried
 	Err   error
+}
+
+// penalty reports whether the server may hold something against this address.
+func (e *ThrottleError) penalty() bool {
+	return strings.Contains(e.Said, penaltyText) || strings.Contains(e.Proxy, penaltyText)
 }
 
 // Error says what to look for on the server.
@@ -76,6 +82,9 @@ func (e *ThrottleError) Error() string {
 	said := "closed the connection before its banner"
 	if e.Said != "" {
 		said = "said " + quote(e.Said)
+	}
+	if e.Proxy != "" {
+		said += ", or its jump host did: its ProxyCommand said " + quote(e.Proxy)
 	}
 	return fmt.Sprintf("the server %s (tried %d times): it limits new connections, see MaxStartups and PerSourcePenalties in its sshd_config",
 		said, e.Tries)

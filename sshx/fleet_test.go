@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -159,22 +158,4 @@ func TestMalformedExitRequests(t *testing.T) {
 	if _, _, err := output(t.Context(), c, "asked", ""); err != nil {
 		t.Errorf("a request of the server's own: %v", err)
 	}
-}
-
-// BenchmarkIdleConnection reports what a connection that stands costs the workstation, with
-// the in-process server's half in it.
-func BenchmarkIdleConnection(b *testing.B) {
-	h := newHome(b)
-	s := (&server{onExec: echo}).start(b)
-	h.knows(s)
-	c := h.client(Options{})
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for range b.N {
-		h.dial(c, s.addr) // stands until the benchmark ends
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/float64(b.N), "live-B/both-ends")
 }

@@ -71,7 +71,7 @@ func (h *home) client(opts Options) *Client {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	c.backoff = func(context.Context, int) error { return nil }
+	c.backoff = func(context.Context, time.Duration) error { return nil }
 	h.t.Cleanup(func() { c.Close() })
 	return c
 }

@@ -243,7 +243,7 @@ func (k *parityKit) sshx(t *testing.T, c parityCase, s *sshd) (accepted bool, le
 		t.Fatal(err)
 	}
 	defer client.Close()
-	client.backoff = func(context.Context, int) error { return nil }
+	client.backoff = func(context.Context, time.Duration) error { return nil }
 	conn, err := client.Dial(t.Context(), net.JoinHostPort("127.0.0.1", s.port))
 	if err == nil {
 		conn.Close()

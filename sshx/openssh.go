@@ -27,7 +27,7 @@ func (c *Client) dialProgram(ctx context.Context, r *route, p *program, why stri
 			return conn, err
 		}
 		throttle.Tries = try
-		if try == maxThrottleTries || c.backoff(ctx, try) != nil {
+		if try == maxThrottleTries || c.backoff(ctx, throttleWait(try, 0)) != nil {
 			return nil, err
 		}
 		c.opts.Logf("sshx: %s limits new connections, trying again", r.shown)
@@ -100,7 +100,7 @@ func (c *Client) paceRoute(ctx context.Context, r *route) (leave func(), err err
 			return nil, err
 		}
 	}
-	release, err := c.pace.acquire(ctx, r.path())
+	release, err := c.pace.acquire(ctx, r.paceKey())
 	if err != nil {
 		before()
 		return nil, err

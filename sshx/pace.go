@@ -2,42 +2,56 @@ package sshx
 
 import (
 	"context"
+	"math/rand/v2"
+	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// MaxHandshakes is how many connections to one sshd are in the making at once. sshd's
-// default MaxStartups begins to drop connections at ten that are not authenticated.
-const MaxHandshakes = 8
+// The pace of new connections. Sessions on connections that stand are not its concern.
+const (
+	// MaxHandshakes is how many connections to one sshd are in the making at once. sshd's
+	// default MaxStartups begins to drop connections at ten that are not authenticated.
+	MaxHandshakes = 8
 
-// maxLookups is how many names are resolved at once: more only time out together.
-const maxLookups = 32
+	// MaxDialRate and MaxDialBurst bound how many connections a second a Client begins, to
+	// all hosts together: firewalls and connection trackers on the way have limits, too.
+	MaxDialRate  = 100
+	MaxDialBurst = 32
 
-// pacer limits the unauthenticated connections to each sshd address. Sessions on
-// connections that stand are not its concern.
+	// maxLookups is how many names are resolved at once: more only time out together.
+	maxLookups = 32
+)
+
+// pacer limits the unauthenticated connections to each sshd, and the rate of all.
 type pacer struct {
 	mu    sync.Mutex
 	slots map[string]*slot
 
+	rate    *rate.Limiter
 	lookups chan struct{}
 }
 
-// slot is one address; it is forgotten when nobody uses it.
+// slot is one sshd; it is forgotten when nobody uses it.
 type slot struct {
 	users  int
 	tokens chan struct{}
 }
 
 func newPacer() *pacer {
-	return &pacer{slots: make(map[string]*slot), lookups: make(chan struct{}, maxLookups)}
+	return &pacer{slots: make(map[string]*slot), rate: rate.NewLimiter(MaxDialRate, MaxDialBurst), lookups: make(chan struct{}, maxLookups)}
 }
 
-// acquire waits for a turn at addr. release gives it back and must be called once.
-func (p *pacer) acquire(ctx context.Context, addr string) (release func(), err error) {
+// acquire waits for a turn at the sshd that key names. release gives it back and must be
+// called once.
+func (p *pacer) acquire(ctx context.Context, key string) (release func(), err error) {
 	p.mu.Lock()
-	s, ok := p.slots[addr]
+	s, ok := p.slots[key]
 	if !ok {
 		s = &slot{tokens: make(chan struct{}, MaxHandshakes)}
-		p.slots[addr] = s
+		p.slots[key] = s
 	}
 	s.users++
 	p.mu.Unlock()
@@ -45,16 +59,24 @@ func (p *pacer) acquire(ctx context.Context, addr string) (release func(), err e
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if s.users--; s.users == 0 {
-			delete(p.slots, addr)
+			delete(p.slots, key)
 		}
 	}
 	select {
 	case s.tokens <- struct{}{}:
-		return func() { <-s.tokens; leave() }, nil
 	case <-ctx.Done():
 		leave()
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
+	release = func() { <-s.tokens; leave() }
+	if err := p.rate.Wait(ctx); err != nil {
+		release()
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		return nil, context.DeadlineExceeded // it would be over before its turn
+	}
+	return release, nil
 }
 
 // resolving waits for a turn at the resolver.
@@ -65,4 +87,97 @@ func (p *pacer) resolving(ctx context.Context) (release func(), err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// Waits before another try at a server that turns connections away: full jitter below a
+// limit that doubles.
+const (
+	maxThrottleTries = 6
+	firstBackoff     = 500 * time.Millisecond
+	maxBackoff       = 30 * time.Second
+
+	// sshd's penalties (PerSourcePenalties) are in force from 15 s on and forgotten as they
+	// pass: after penaltyRepeats refusals in a row it is no longer a crowd that goes away.
+	penaltyWait    = 16 * time.Second
+	penaltyRepeats = 3
+)
+
+// throttleWait is how long to wait after the given try. penalised is how often in a row the
+// server has said that this address is not allowed now.
+func throttleWait(try, penalised int) time.Duration {
+	limit := min(firstBackoff<<(try-1), maxBackoff)
+	if penalised >= penaltyRepeats {
+		return penaltyWait + rand.N(penaltyWait)
+	}
+	return limit/10 + rand.N(limit)
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// scouts has one dial go first where many lead through one jump host that only a
+// ProxyCommand knows: if that host refuses it, the others are not tried. Three refusals
+// would have the host block the workstation.
+type scouts struct {
+	mu  sync.Mutex
+	out map[string]*scout
+}
+
+// scout is the first dial by a ProxyCommand.
+type scout struct {
+	back    chan struct{} // closed when it has ended, for better or worse
+	refused error         // what any dial was refused with by the jump host
+}
+
+// commonProxy reports whether the jump host of a ProxyCommand is the same for all hosts:
+// nothing of the command depends on the host but the destination it hands on.
+func commonProxy(template string) bool {
+	rest := strings.NewReplacer("[%h]:%p", "", "%h:%p", "", "%h %p", "", "%%", "").Replace(template)
+	return !strings.Contains(rest, "%")
+}
+
+// enter waits for the scout, or makes the caller the one. An error is the refusal that the
+// caller would meet. report must be called once with what became of the dial.
+func (s *scouts) enter(ctx context.Context, template string) (report func(error), err error) {
+	if !commonProxy(template) {
+		return func(error) {}, nil
+	}
+	s.mu.Lock()
+	sc, known := s.out[template]
+	if !known {
+		sc = &scout{back: make(chan struct{})}
+		s.out[template] = sc
+	}
+	s.mu.Unlock()
+	if known {
+		select {
+		case <-sc.back:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if sc.refused != nil {
+			return nil, sc.refused
+		}
+	}
+	return func(err error) {
+		s.mu.Lock()
+		if refused := proxyRefusal(err); refused != nil && sc.refused == nil {
+			sc.refused = refused
+		}
+		s.mu.Unlock()
+		if !known {
+			close(sc.back)
+		}
+	}, nil
 }

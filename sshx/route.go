@@ -6,7 +6,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // maxHops is how many jump hosts may stand in a row.
@@ -43,9 +42,18 @@ func (r *route) address() string {
 	return addr
 }
 
+// paceKey names the sshd whose handshakes are limited together. All that come from one
+// ProxyCommand line of the configuration are taken to lead through one sshd.
+func (r *route) paceKey() string {
+	if r.jump == nil && r.s.ProxyCommand != "" {
+		return "ProxyCommand " + r.s.ProxyTemplate
+	}
+	return r.address()
+}
+
 // plan resolves a host and its jump hosts. via, unless nil, are the jump hosts to use
 // instead of the configured ones, as `ssh -J` has it; seen are the hosts that led here.
-func (c *Client) plan(ctx context.Context, shown string, via []string, seen []string) (*route, error) {
+func (c *Client) plan(ctx context.Context, shown string, via []string, seen []Target) (*route, error) {
 	t, err := ParseTarget(shown)
 	if err != nil {
 		return nil, err
@@ -55,8 +63,10 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 		return nil, err
 	}
 	r := &route{target: t, shown: shown, s: s}
-	for _, id := range seen {
-		if id == r.id() {
+	// By the names that were asked for, not by address: a port of localhost may be another host
+	// behind the jump host.
+	for _, target := range seen {
+		if target == t {
 			return nil, fmt.Errorf("jump host loop via %s", printable(shown))
 		}
 	}
@@ -74,94 +84,9 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []st
 	if len(via) > 1 {
 		before = via[:len(via)-1]
 	}
-	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], r.id())); err != nil {
+	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], t)); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
 	r.jump.hop = true
 	return r, nil
-}
-
-// jumpPool holds the connections to jump hosts, one for each route, for all hosts behind it.
-type jumpPool struct {
-	mu     sync.Mutex
-	conns  map[string]*sharedConn
-	closed bool
-}
-
-// sharedConn is a connection to a jump host in the making, made, or failed.
-type sharedConn struct {
-	ready chan struct{} // closed once the fields below are set
-	conn  *Conn
-	err   error
-}
-
-// spent reports whether another try is due: the connection is gone, or it failed for a
-// reason that may pass. A refused key or host key does not pass: asking again would have
-// the jump host block the workstation.
-func (s *sharedConn) spent() bool {
-	select {
-	case <-s.ready:
-	default:
-		return false
-	}
-	if s.err != nil {
-		return !isFinal(s.err)
-	}
-	select {
-	case <-s.conn.Done():
-		return true
-	default:
-		return false
-	}
-}
-
-// shared gives the connection to a jump host, dialling it if nobody did. The dial is the
-// Client's: a caller that gives up does not end it for the others.
-func (c *Client) shared(ctx context.Context, r *route) (*Conn, error) {
-	key := r.path()
-	c.jumps.mu.Lock()
-	if c.jumps.closed {
-		c.jumps.mu.Unlock()
-		return nil, ErrClosed
-	}
-	s, ok := c.jumps.conns[key]
-	if ok && s.spent() {
-		if gone := s.conn; gone != nil {
-			c.wg.Go(func() { gone.Close() })
-		}
-		ok = false
-	}
-	if !ok {
-		made := &sharedConn{ready: make(chan struct{})}
-		s, c.jumps.conns[key] = made, made
-		c.wg.Go(func() {
-			made.conn, made.err = c.dial(c.ctx, r)
-			close(made.ready)
-		})
-	}
-	c.jumps.mu.Unlock()
-	select {
-	case <-s.ready:
-		return s.conn, s.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// close ends every shared connection. The Client's context has ended before, and with it
-// the dials.
-func (p *jumpPool) close() {
-	p.mu.Lock()
-	p.closed = true
-	var all []*sharedConn
-	for _, s := range p.conns {
-		all = append(all, s)
-	}
-	p.mu.Unlock()
-	for _, s := range all {
-		<-s.ready
-		if s.conn != nil {
-			s.conn.Close()
-		}
-	}
 }

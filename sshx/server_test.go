@@ -24,7 +24,13 @@ import (
 // how soon a broken build is reported.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(apartEnv) != "" {
+		serveApart()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // newKey makes an ed25519 key.
 func newKey(t testing.TB) ssh.Signer {

@@ -17,6 +17,8 @@ import (
 type sshd struct {
 	addr, port string
 	dir        string
+	program    string
+	config     string // file
 
 	mu   sync.Mutex
 	said bytes.Buffer // by all of them
@@ -54,6 +56,23 @@ func serveSSHD(t testing.TB, dir, extra string) *sshd {
 	}
 	s.addr = l.Addr().String()
 	_, s.port, _ = net.SplitHostPort(s.addr)
+	s.program, s.config = program, config
+	s.accept(t, l)
+	return s
+}
+
+// listen has the server be found at another address, too.
+func (s *sshd) listen(t testing.TB, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.accept(t, l)
+}
+
+// accept serves what comes to l until the test ends.
+func (s *sshd) accept(t testing.TB, l net.Listener) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -67,7 +86,7 @@ func serveSSHD(t testing.TB, dir, extra string) *sshd {
 				t.Error(err)
 				return
 			}
-			cmd := exec.Command(program, "-i", "-e", "-f", config)
+			cmd := exec.Command(s.program, "-i", "-e", "-f", s.config)
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = f, f, s
 			wg.Go(func() {
 				defer f.Close()
@@ -82,7 +101,6 @@ func serveSSHD(t testing.TB, dir, extra string) *sshd {
 			t.Logf("sshd said:\n%s", s.said.String())
 		}
 	})
-	return s
 }
 
 // Write implements [io.Writer] for the standard error of all of them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,8 +24,8 @@ type wire struct {
 	broken   atomic.Pointer[error] // the first of reading or writing
 	closing  sync.Once
 	closeErr error
-	detail   func() string // more about an end, such as what a ProxyCommand said; may be nil
-	died     func() error  // why a connection that a program carried has ended; may be nil
+	proxy    *proxy       // the ProxyCommand that carries it; may be nil
+	died     func() error // why a connection that a program carried has ended; may be nil
 
 	mu   sync.Mutex
 	head []byte
@@ -73,6 +74,13 @@ func (w *wire) beforeBanner() (said string, yes bool) {
 	return string(bytes.TrimSpace(w.head)), true
 }
 
+// What sshd says before its banner to a connection that it turns away: too many are not
+// authenticated (up to 9.7), or that too, or the address has misbehaved (since 9.8).
+const (
+	startupsText = "Exceeded MaxStartups"
+	penaltyText  = "Not allowed at this time"
+)
+
 // throttled reports whether a failed handshake is the server turning connections away:
 // what sshd says before its banner (MaxStartups; penalties since 9.8), or nothing at all.
 func (w *wire) throttled(err error) (said string, yes bool) {
@@ -81,8 +89,7 @@ func (w *wire) throttled(err error) (said string, yes bool) {
 		return "", false
 	}
 	if said != "" {
-		b := []byte(said)
-		return said, bytes.Contains(b, []byte("Exceeded MaxStartups")) || bytes.Contains(b, []byte("Not allowed at this time"))
+		return said, strings.Contains(said, startupsText) || strings.Contains(said, penaltyText)
 	}
 	return "", errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -20,6 +20,7 @@ import (
 // pushOptions are the flags of troops push.
 type pushOptions struct {
 	selection selectOptions
+	profiles  profiles
 	parallel  int
 	reconnect time.Duration
 	repoPath  string
@@ -65,6 +66,7 @@ pushing the same commit again follows it.
 			&cli.BoolFlag{Name: "no-wait", Usage: "leave hosts once they have taken the run, and do not show it", DisableDefaultText: true, Destination: &o.noWait},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
+			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		}),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
@@ -85,12 +87,13 @@ pushing the same commit again follows it.
 			if o.noWait && (len(o.waves.shares) > 0 || o.waves.failing != nil) {
 				return usagef("--no-wait finds out nothing that --canary, --waves or --max-fail could go by: leave it out")
 			}
-			return runPush(c.Context, g, o)
+			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
 		},
 	}
 }
 
 func runPush(ctx context.Context, g *global, o pushOptions) error {
+	collectLess()
 	color, err := output.ColorFor(g.color, g.out, os.Getenv)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // repository is the deployment repository on the workstation, with its git configuration.
 type repository struct {
 	gitcli.Repo
-	config map[string]string // of section troops, see values
+	config map[string]string // of troops and about ssh, see values; nil outside of a repository
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
@@ -31,7 +31,7 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}
 	var err error
-	r.config, err = r.values(ctx, `^troops\.`)
+	r.config, err = r.values(ctx, `^(troops\.|core\.sshcommand$|ssh\.variant$)`)
 	return r, err
 }
 
@@ -58,15 +58,15 @@ func (r *repository) number(key string) (int, error) {
 
 // commit resolves a revision to a commit's object name and its subject line.
 func (r *repository) commit(ctx context.Context, rev string) (oid, subject string, err error) {
-	oid, err = r.Line(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
+	line, err := r.Line(ctx, "log", "-1", "--no-walk", "--no-show-signature", "--no-color", "--format=%H %s", "--end-of-options", rev+"^{commit}", "--")
 	if err != nil {
 		if _, unborn := r.Line(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); rev == "HEAD" && unborn != nil {
 			return "", "", errors.New("the repository has no commit yet: commit deploy.py first")
 		}
 		return "", "", fmt.Errorf("there is no commit %q in this repository: git log shows what there is", rev)
 	}
-	subject, err = r.Line(ctx, "log", "-1", "--format=%s", "--end-of-options", oid)
-	return oid, subject, err
+	oid, subject, _ = strings.Cut(line, " ")
+	return oid, subject, nil
 }
 
 // branch is the full name of the branch that nodes without one are to deploy: the one given,

@@ -35,9 +35,12 @@ func (r *repository) sshOptions(ctx context.Context, g *global, transport string
 // gitSSH is the ssh program that the user has git use, by git's own rules: what
 // GIT_SSH_COMMAND, core.sshCommand and GIT_SSH say, in this order; nil where none is set.
 func (r *repository) gitSSH(ctx context.Context, env func(string) (string, bool)) (*sshx.Program, error) {
-	config, err := r.values(ctx, `^(core\.sshcommand|ssh\.variant)$`)
-	if err != nil {
-		return nil, err
+	config := r.config
+	if config == nil {
+		var err error
+		if config, err = r.values(ctx, `^(core\.sshcommand|ssh\.variant)$`); err != nil {
+			return nil, err
+		}
 	}
 	var p sshx.Program
 	if v, ok := env("GIT_SSH_COMMAND"); ok {

@@ -46,14 +46,16 @@ func New(t testing.TB) *Kit {
 		}
 		t.Skip(err)
 	}
-	k, err := newKit(t.TempDir())
+	k, err := NewKit(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return k
 }
 
-func newKit(dir string) (*Kit, error) {
+// NewKit is [New] for callers without a testing.TB: see [Possible] before. The directory is
+// the caller's to remove.
+func NewKit(dir string) (*Kit, error) {
 	k := &Kit{
 		Dir:        dir,
 		SSHConfig:  filepath.Join(dir, "ssh_config"),

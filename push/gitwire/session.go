@@ -174,11 +174,19 @@ func (s *sender) closePack() {
 // close tells the server that there is no more. Whether it got everything its report says.
 func (s *sender) close() { s.closeW.Do(func() { _ = s.w.Close() }) }
 
+// sendBuffers are used again: a push to many nodes sends for a moment only to each of them.
+var sendBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, sendBuffer) }}
+
 func (s *sender) run(head []byte) {
 	defer close(s.done)
 	defer s.close()
 	sink := &sinkWriter{w: s.w}
-	buf := bufio.NewWriterSize(sink, sendBuffer)
+	buf := sendBuffers.Get().(*bufio.Writer)
+	buf.Reset(sink)
+	defer func() {
+		buf.Reset(nil)
+		sendBuffers.Put(buf)
+	}()
 	_, err := buf.Write(head)
 	if err == nil && s.sendPack {
 		_, err = io.Copy(buf, s.pack)

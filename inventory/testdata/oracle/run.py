@@ -51,7 +51,10 @@ def make_troops(host):
             return f
         return decorate
 
-    troops.define_role, troops.deployable = define_role, deployable
+    def check(roles=None):
+        return roles if callable(roles) else lambda f: f
+
+    troops.define_role, troops.deployable, troops.check = define_role, deployable, check
     return troops
 
 
