@@ -57,7 +57,7 @@ func TestRefusedPushes(t *testing.T) {
 	runs := len(n.runs())
 	for _, test := range []struct{ name, spec, want string }{
 		{"delete", ":refs/heads/master", "cannot be deleted"},
-		{"rewind", "+" + first + ":refs/heads/master", "not a fast-forward of what is deployed, " + second[:12]},
+		{"rewind", "+" + first + ":refs/heads/master", "not a fast-forward of " + second[:12]},
 		{"sibling", "+side:refs/heads/master", "not a fast-forward"},
 		{"delete a run ref", ":" + wire.RunRefPrefix + run, "run refs are only created"},
 		{"move a run ref", "+side:" + wire.RunRefPrefix + run, "run refs are only created"},

@@ -45,11 +45,7 @@ func Status(states []push.NodeState, c Color, width int) string {
 		}
 		fmt.Fprintln(&b, head)
 		for _, f := range g.line.facts[1:] {
-			text := f.String()
-			if len(g.hosts) == 1 {
-				text += f.alone
-			}
-			fmt.Fprintf(&b, "    %s\n", Sanitize(text))
+			fmt.Fprintf(&b, "    %s\n", Sanitize(f.of(len(g.hosts))))
 		}
 		for _, line := range wrap(strings.Fields(Fold(g.hosts)), max(minWrapWidth, cmp.Or(width, wrapWidth)-4)) {
 			fmt.Fprintf(&b, "    %s\n", Sanitize(strings.ReplaceAll(line, ", ", " ")))
@@ -100,6 +96,14 @@ func (f fact) String() string {
 		return f.text
 	}
 	return f.text + fmt.Sprintf(f.format, f.times)
+}
+
+// of is the fact as it is told of so many nodes.
+func (f fact) of(nodes int) string {
+	if nodes == 1 {
+		return f.String() + f.alone
+	}
+	return f.String()
 }
 
 func (l *statusLine) add(text string) { l.facts = append(l.facts, fact{text: text}) }
