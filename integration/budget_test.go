@@ -61,3 +61,19 @@ func TestFailureBudget(t *testing.T) {
 	s.troops("push").exits(0).shows(`^troops: 10 nodes: \d+ deployed(, \d current)? in `)
 	s.troops("push").exits(0).shows(`^troops: 10 nodes: 10 current in `)
 }
+
+// TestUnknownOutcome loses a node for good while it works.
+func TestUnknownOutcome(t *testing.T) {
+	s := newStation(t)
+	nodes := s.nodes(testnode.Options{Names: []string{"lost.example.com", "well.example.com"}})
+	makeGates(t, nodes...)
+	s.commit(map[string]string{"deploy.py": hosts(nodes, "print('at work on', troops.hostname(), flush=True)\n"+gate)})
+	p := s.troops("push", "--reconnect", "1s")
+	p.sees("at work on " + nodes[0].Name)
+	p.sees("at work on " + nodes[1].Name)
+	nodes[0].Run(t, "kill -KILL $(pgrep -x sshd)")
+	open(t, nodes[1])
+	p.exits(4).shows(`^troops: 2 nodes: 1 deployed, 1 unknown in `, `^lost\S+ +\* unknown: .*\(run [0-9A-Z]{26}\); push again to follow it`)
+	open(t, nodes[0])
+	idle(t, nodes[0])
+}
