@@ -29,8 +29,8 @@ const (
 	lowInodes = 10_000
 )
 
-// node adds what a push would find behind a connection.
-func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn) {
+// node adds what a push would find behind a connection to a host that ssh knows by these words.
+func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn, ssh string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, HostTimeout, fmt.Errorf("the host did not answer within %v", HostTimeout))
 	defer cancel()
 	answers, err := ask(ctx, conn, d.repoPath)
@@ -39,7 +39,7 @@ func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn) {
 		answers["troops"] = "troops " + account.Troops
 	}
 	if err != nil {
-		r.add("system", Bad, cause(err), "a push runs commands on the host by the login shell: does `ssh "+r.Host+" true` work?")
+		r.add("system", Bad, cause(err), "a push runs commands on the host by the login shell: does `ssh "+ssh+" true` work?")
 	} else {
 		answers.tell(r)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"troops/push"
 	"troops/push/gitwire"
+	"troops/push/packs"
 )
 
 // Plan prints what a push would do, folded: the nodes that are at the same commit together,
@@ -60,7 +61,6 @@ func (p *planner) say(indent, format string, args ...any) {
 
 // change tells what nodes get that are at one commit.
 func (p *planner) change(r *push.Rollout, at gitwire.OID, nodes []push.NodePlan, c push.Change) {
-	const indent = "    "
 	var hosts []string
 	for _, n := range nodes {
 		hosts = append(hosts, n.Target.Host)
@@ -73,15 +73,47 @@ func (p *planner) change(r *push.Rollout, at gitwire.OID, nodes []push.NodePlan,
 		p.say("", "%s %s a first deployment: %s", count(len(nodes), "node"), verb, Fold(hosts))
 		return
 	}
-	missing := nodes[0].Missing
-	p.say("", "%s %s %s (%s..%s): %s", count(len(nodes), "node"), verb, count(missing, "commit"), short(string(at)), short(string(r.Commit)), Fold(hosts))
+	rel := nodes[0].Relation
+	if rel.Kind == packs.Equal {
+		p.say("", "%s %s %s again: %s", count(len(nodes), "node"), verb, short(string(at)), Fold(hosts))
+		return
+	}
+	if nodes[0].Loses() {
+		p.loses(at, hosts, rel, c)
+	}
+	if rel.Missing == 0 {
+		return
+	}
+	p.say("", "%s %s %s (%s..%s): %s", count(len(nodes), "node"), verb, count(rel.Missing, "commit"), short(string(at)), short(string(r.Commit)), Fold(hosts))
 	for _, commit := range c.Commits {
 		p.say(indent, "%s", commit)
 	}
-	if more := missing - len(c.Commits); more > 0 {
+	if more := rel.Missing - len(c.Commits); more > 0 {
 		p.say(indent, "and %d more", more)
 	}
 	if len(c.Files) > 0 {
 		p.say(indent, "with changes of %s", strings.Join(c.Files, ", "))
 	}
 }
+
+// loses tells what is taken away from nodes that are at one commit.
+func (p *planner) loses(at gitwire.OID, hosts []string, rel packs.Relation, c push.Change) {
+	verb := "lose"
+	if len(hosts) == 1 {
+		verb = "loses"
+	}
+	if rel.Kind == packs.Unknown {
+		p.say("", "%s %s %s, which is not in this repository, and what came before it: %s", count(len(hosts), "node"), verb, short(string(at)), Fold(hosts))
+		return
+	}
+	p.say("", "%s %s %s, from %s on: %s", count(len(hosts), "node"), verb, count(rel.Extra, "commit"), short(string(at)), Fold(hosts))
+	for _, commit := range c.Lost {
+		p.say(indent, "%s", commit)
+	}
+	if more := rel.Extra - len(c.Lost); more > 0 {
+		p.say(indent, "and %d more", more)
+	}
+}
+
+// indent is in front of what belongs to a line of the plan.
+const indent = "    "

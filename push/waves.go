@@ -179,7 +179,7 @@ func (r *Rollout) budget() *budget {
 
 func (b *budget) count(o Outcome) {
 	switch o.Kind() {
-	case KindDeployed, KindCurrent, KindNotStarted:
+	case KindDeployed, KindStarted, KindCurrent, KindNotStarted:
 		return
 	}
 	b.mu.Lock()
