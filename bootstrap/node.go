@@ -50,7 +50,7 @@ func (n *node) bootstrap(ctx context.Context) error {
 	}
 	defer func() { n.conn.Close() }() // of nothing that is not settled
 	if err := n.ask(ctx); err != nil {
-		return n.fail("looking at the host", err, "does `ssh "+n.host+" true` work?")
+		return n.fail("looking at the host", err, "`troops doctor "+n.host+"` shows more")
 	}
 	if f := n.machine.Finding(doctor.TopicSystem); f.Level == doctor.Bad {
 		return n.fail("system", errors.New(f.Text), f.Hint)
@@ -289,7 +289,7 @@ func (n *node) verify(ctx context.Context, joined bool) error {
 	case err == nil:
 		err = errNotNode
 	case joined && kept:
-		n.result.Notes = append(n.result.Notes, "the connection that ssh keeps open has the groups from before: a push works once it has ended (ssh -O exit "+n.host+")")
+		n.result.Notes = append(n.result.Notes, "the connection that ssh keeps open has the groups from before: a push works once `ssh -O exit` has ended it")
 		return nil
 	}
 	return n.fail("looking at the new node", err, "everything is installed: `troops doctor "+n.host+"` shows more")
