@@ -3,7 +3,7 @@
 # none: once begun it comes to its end by itself. What it prints, one line each:
 #   did TEXT     a change
 #   init TEXT    a line of `troops node init`
-#   left WHAT    after a failure: what was not there before, and is now
+#   left WHAT    what was not there before, and is now
 #   error TEXT   a line about why it failed
 #   failed STEP  the last line after a failure
 #   ended well   the last line otherwise
@@ -25,17 +25,10 @@ traces() {
     [ -n "$(ls -A "$dir" 2>/dev/null)" ] && echo contents
 }
 
-# fail STEP TEXT puts the program back as it was, and tells what else is left.
-fail() {
-    if [ "$replaced" = yes ] && [ -e "$tmp.old" ]; then
-        mv -fT "$tmp.old" "$bin" || echo left program
-    elif [ "$replaced" = yes ]; then
-        rm -f "$bin" || echo left program
-    fi
-    [ -z "$new" ] || rm -f "$tmp" "$tmp.old"
+# leftovers names what was not here before.
+leftovers() {
     case " $before " in
-    *" contents "*) ;;
-    *" dir "*) chown "$owner" "$dir" && chmod "$mode" "$dir" ;;
+    *" dir "*) ;;
     *) before="$before contents" ;; # they go with their directory
     esac
     for t in $(traces); do
@@ -47,6 +40,21 @@ fail() {
     for r in $added; do
         echo "left remote $r"
     done
+}
+
+# fail STEP TEXT puts the program back as it was, and tells what else is left.
+fail() {
+    if [ "$replaced" = yes ] && [ -e "$tmp.old" ]; then
+        mv -fT "$tmp.old" "$bin" || echo left program
+    elif [ "$replaced" = yes ]; then
+        rm -f "$bin" || echo left program
+    fi
+    [ -z "$new" ] || rm -f "$tmp" "$tmp.old"
+    case " $before " in
+    *" contents "*) ;;
+    *" dir "*) chown "$owner" "$dir" && chmod "$mode" "$dir" ;;
+    esac
+    leftovers
     printf '%s\n' "$2" | sed 's/^/error /'
     echo "failed $1"
     exit 1
@@ -105,7 +113,9 @@ main() {
     done <<END
 $remotes
 END
+    [ "$replaced" != yes ] || [ -e "$tmp.old" ] || echo left program
     [ -z "$new" ] || rm -f "$tmp.old"
+    leftovers
     echo ended well
 }
 main </dev/null

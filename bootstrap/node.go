@@ -216,13 +216,13 @@ func (n *node) send(ctx context.Context, prog *program, token string, there inst
 func (n *node) apply(ctx context.Context, token string) (joined bool, err error) {
 	text, err := n.script(ctx, ApplyTimeout, applyScript, "user", n.conn.User(), "new", token, "remotes", remoteLines(n.o.Remotes))
 	m := facts(text.out)
-	if len(m["failed"]) > 0 {
-		for _, what := range m["left"] {
-			if command := n.undoing(what); command != "" && !slices.Contains(n.undo, command) {
-				n.undo = append(n.undo, command)
-			}
+	for _, what := range m["left"] {
+		if command := n.undoing(what); command != "" && !slices.Contains(n.undo, command) {
+			n.undo = append(n.undo, command)
 		}
-		slices.Reverse(n.undo)
+	}
+	slices.Reverse(n.undo)
+	if len(m["failed"]) > 0 {
 		return false, n.fail(m["failed"][0], reason(strings.Join(m["error"], "\n"), err), "")
 	}
 	if err != nil || len(m["ended"]) == 0 {

@@ -169,7 +169,9 @@ func showResult(lines *output.Lines, r bootstrap.Result, verbose bool) {
 			say("  %s", e.Hint)
 		}
 		if len(e.Undo) == 0 {
-			say("  nothing was changed there")
+			if r.Same() {
+				say("  nothing was changed there")
+			}
 			return
 		}
 		say("  bootstrap it again to go on from here; to undo what was done, as root there:")
