@@ -28,16 +28,17 @@ func TestFailureBudget(t *testing.T) {
 	for _, n := range dead {
 		n.Run(t, "kill $(cat /run/sshd.pid)")
 	}
+	// The dead one may be known as such before the other node of its wave is begun: that one is then not.
 	for _, c := range []struct {
 		args string
 		exit int
 		want string
 	}{
-		{"--waves 2,4,100% --max-fail 0", 3, "1 deployed, 1 unreachable, 8 not started"},
-		{"--waves 2,4,100%", 3, "1 deployed, 1 unreachable, 8 not started"},
-		{"--waves 2,4,100% --max-fail 1", 3, "2 deployed, 2 unreachable, 6 not started"},
-		{"--waves 2,4,100% --max-fail 10%", 3, "2 deployed, 2 unreachable, 6 not started"},
-		{"--waves 2,4,100% --max-fail 19.99%", 3, "2 deployed, 2 unreachable, 6 not started"},
+		{"--waves 2,4,100% --max-fail 0", 3, "(1 deployed, )?1 unreachable, [89] not started"},
+		{"--waves 2,4,100%", 3, "(1 deployed, )?1 unreachable, [89] not started"},
+		{"--waves 2,4,100% --max-fail 1", 3, "[12] deployed, 2 unreachable, [67] not started"},
+		{"--waves 2,4,100% --max-fail 10%", 3, "[12] deployed, 2 unreachable, [67] not started"},
+		{"--waves 2,4,100% --max-fail 19.99%", 3, "[12] deployed, 2 unreachable, [67] not started"},
 		{"--waves 2,4,100% --max-fail 20%", 1, "8 deployed, 2 unreachable"},
 		{"--max-fail 2", 1, "8 deployed, 2 unreachable"},
 		{"", 1, "8 deployed, 2 unreachable"},
