@@ -21,6 +21,7 @@ type node struct {
 	rollout *Rollout
 	store   *packs.Store
 	target  Target
+	shown   func(NodePlan) // hears what the node will get
 	conn    Conn
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
@@ -58,9 +59,11 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
-	if out := n.compare(ctx, at, troops); out != nil {
+	plan := n.compare(ctx, at, troops)
+	n.shown(plan)
+	if plan.Outcome != nil {
 		s.end(ctx)
-		return out
+		return plan.Outcome
 	}
 	if !troops {
 		return n.pushBranch(ctx, s, branch, at)
