@@ -87,7 +87,8 @@ func newNodeHistory(g *global, layout func() nodeside.Layout) *cli.Command {
 	return &cli.Command{
 		Name:  "history",
 		Usage: "list the last runs, the newest one first",
-		Description: fmt.Sprintf(`A node keeps the records and logs of the last %d runs. With --json: a line for each, as docs/protocol.md has them.`,
+		Description: fmt.Sprintf(`A node keeps the records and logs of the last %d runs, as long as they are not older than 180 days
+(but the last 10) and their logs not longer than 1 GiB together. With --json: a line for each, as docs/protocol.md has them.`,
 			nodeside.KeepRuns),
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "n", Usage: "at most `N`", Value: 20, Destination: &most},
