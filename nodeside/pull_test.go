@@ -423,6 +423,7 @@ func TestBeat(t *testing.T) {
 	r, w := io.Pipe()
 	now := time.Unix(0, 0)
 	sink := newFrameSink(w)
+	sink.last = now
 	sink.now = func() time.Time { now = now.Add(wire.HeartbeatInterval); return now }
 	beats := make([]byte, 15)
 	beat(sink, time.Millisecond, func() {

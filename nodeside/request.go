@@ -20,14 +20,17 @@ const MaxRequest = 16 << 10
 // Request asks for a run. The hook, which is the pusher's process, gives it to start,
 // which is root's: start believes nothing of it.
 type Request struct {
-	Run    string `json:"run"`             // ULID
-	Commit string `json:"commit"`          // object name, hexadecimal
-	Branch string `json:"branch"`          // refs/heads/...
-	Host   string `json:"host,omitempty"`  // [user@]name[:port], the name by which the workstation knows the node
-	By     string `json:"by,omitempty"`    // who asks, for people
-	Check  bool   `json:"check,omitempty"` // run the checks of the deployed commit, and deploy nothing
-	Pull   bool   `json:"pull,omitempty"`  // find out the commit from the node's remotes; Commit and Branch are empty
-	Now    bool   `json:"now,omitempty"`   // with Pull: somebody wants it now, however often the commit has failed
+	Run    string `json:"run"`              // ULID
+	Commit string `json:"commit"`           // object name, hexadecimal
+	Branch string `json:"branch"`           // refs/heads/...
+	Host   string `json:"host,omitempty"`   // [user@]name[:port], the name by which the workstation knows the node
+	By     string `json:"by,omitempty"`     // who asks, for people
+	Check  bool   `json:"check,omitempty"`  // run the checks of the deployed commit, and deploy nothing
+	Rerun  bool   `json:"rerun,omitempty"`  // deploy the commit again where it is deployed already
+	Force  string `json:"force,omitempty"`  // object name: the deployed commit that may be taken away
+	Cancel bool   `json:"cancel,omitempty"` // end run Run; the other fields but By are empty
+	Pull   bool   `json:"pull,omitempty"`   // find out the commit from the node's remotes; Commit and Branch are empty
+	Now    bool   `json:"now,omitempty"`    // with Pull: somebody wants it now, however often the commit has failed
 
 	told string // lines for the beginning of the run's log
 }
@@ -64,10 +67,18 @@ func (q *Request) check() error {
 		return q.checkHost()
 	case q.Pull, q.Now:
 		return errors.New("nodeside: request: to pull takes a run's name, a host and who asks, nothing else")
+	case q.Cancel && *q == Request{Run: q.Run, By: q.By, Cancel: true}:
+		return nil
+	case q.Cancel:
+		return errors.New("nodeside: request: to cancel a run takes nothing but its name")
 	case !oidPattern.MatchString(q.Commit):
 		return fmt.Errorf("nodeside: request: %q is no object name", q.Commit)
 	case !validBranch(q.Branch):
 		return fmt.Errorf("nodeside: request: %q is no branch, such as refs/heads/master", q.Branch)
+	case q.Force != "" && !oidPattern.MatchString(q.Force):
+		return fmt.Errorf("nodeside: request: %q is no object name of a commit to take away", q.Force)
+	case q.Check && (q.Rerun || q.Force != ""):
+		return errors.New("nodeside: request: checks deploy nothing, so nothing again and nothing by force")
 	}
 	return q.checkHost()
 }

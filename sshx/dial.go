@@ -105,7 +105,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exac
 	defer cancel(nil)
 	a.clock = &clock{cancel: cancel, stage: StageConnect}
 	defer a.clock.stop()
-	a.check = c.known.newCheck(s, r.shown, exact)
+	a.check = c.known.newCheck(s, r.target.sshArgs(), exact)
 	a.check.seeOnly = r.keyOnly
 	auth.begin(ctx, a.clock.pause)
 

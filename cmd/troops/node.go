@@ -13,7 +13,7 @@ import (
 )
 
 // newNode is the node role: what hooks, sudo and a workstation's ssh call on a node. People
-// need only `troops node init`.
+// need only `troops node init`, and `log` and `history` to see what ran there.
 func newNode(g *global) *cli.Command {
 	var dir string
 	layout := func() nodeside.Layout { return nodeside.LayoutAt(dir) }
@@ -26,6 +26,8 @@ func newNode(g *global) *cli.Command {
 		},
 		Subcommands: []*cli.Command{
 			newNodeInit(g, &dir),
+			newNodeLog(g, layout),
+			newNodeHistory(g, layout),
 			{
 				Name: "hook", Usage: "proc-receive: called by git", Hidden: true, ArgsUsage: "proc-receive",
 				Action: func(c *cli.Context) error {
@@ -80,6 +82,15 @@ func newNode(g *global) *cli.Command {
 						return usagef("node key takes no arguments")
 					}
 					return nodeside.WriteKey(layout(), g.out)
+				},
+			},
+			{
+				Name: "cancel", Usage: "end a run, and print its result as a frame", Hidden: true, ArgsUsage: "RUN [WHO]",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() < 1 || c.Args().Len() > 2 {
+						return usagef("node cancel takes a run and who asks")
+					}
+					return nodeside.Cancel(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
 				},
 			},
 			{
