@@ -54,13 +54,21 @@ func (c *Client) dialProgramOnce(ctx context.Context, r *route, p *program, why 
 		}
 		return conn, nil
 	}
+	options := c.masterOptions(ctx, r, p)
+	if !p.system {
+		guarded, err := p.guarded(ctx, r.target, p.masterArgs(r, "none", options), c.opts.ReadOnly)
+		if err != nil {
+			release()
+			return nil, fail(StageConfig, p.failed(err))
+		}
+		p = guarded
+	}
 	leave, err := c.paceRoute(ctx, r)
 	if err != nil {
 		release()
 		return nil, fail(StageConnect, context.Cause(ctx))
 	}
 	defer leave()
-	options := c.masterOptions(ctx, r, p)
 	limit := c.programLimit(r, options)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "it did not connect", After: limit.String()})
 	defer cancel()
@@ -214,7 +222,7 @@ func (m *master) recall() {
 	ctx, cancel := context.WithTimeout(context.Background(), childWaitDelay)
 	defer cancel()
 	// It ends by itself, too, if its user's configuration says when.
-	_, _, _ = m.program.ask(ctx, "-S", m.socket, "-O", "exit", "--", m.target)
+	_, _, _ = m.program.ask(ctx, nil, "-S", m.socket, "-O", "exit", "--", m.target)
 }
 
 // died explains the end of a connection: what ssh said, which it does before it exits.
