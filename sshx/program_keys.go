@@ -168,11 +168,11 @@ func refuseRules(want []option, readOnly bool) error {
 	case readOnly && o.name == "ProxyCommand":
 		return errors.New("it could write host keys of its jump host to known_hosts, which is not to be changed now: have it find the jump host by ProxyJump in its ssh configuration, not by its command line")
 	case readOnly:
-		return fmt.Errorf("it could write host keys to known_hosts, which is not to be changed now: leave %s out of its command line", o.name)
+		return fmt.Errorf("it could write host keys to known_hosts, which is not to be changed now: take %s out of its command line, and into its ssh configuration", o.name)
 	case o.name == "ProxyCommand":
 		return errors.New("it goes on where the host key of its jump host has changed, by StrictHostKeyChecking=no: set that to accept-new for the jump host in its ssh configuration")
 	}
-	return errors.New("it goes on where the host key has changed, by StrictHostKeyChecking=no on its command line: write accept-new there, which takes new keys, too")
+	return errors.New("it goes on where the host key has changed, by StrictHostKeyChecking=no on its command line: take that out, and set accept-new, which takes new keys, too, in its ssh configuration")
 }
 
 // with is the program with options before its own, where it is ssh itself, else behind.

@@ -101,3 +101,65 @@ func TestAChangedKeyNeverGoesOnByGitsProgram(t *testing.T) {
 		})
 	}
 }
+
+// TestReadOnlyLeavesKnownHostsAlone has ssh, and programs of git's, told to add keys that are
+// new, further keys of the server and those of its address, directly and through a jump host.
+func TestReadOnlyLeavesKnownHostsAlone(t *testing.T) {
+	first, node := startSSHD(t, ""), startSSHD(t, "")
+	commands := map[string]string{
+		"openssh": "", "git": "ssh -F FILE", "wrapper": "env X=1 ssh -F FILE",
+		"git, by its line":     "ssh -o StrictHostKeyChecking=accept-new -o UpdateHostKeys=yes -o CheckHostIP=yes -F FILE",
+		"wrapper, by its line": "env X=1 ssh -o StrictHostKeyChecking=accept-new -o UpdateHostKeys=yes -F FILE",
+		"git, jump":            "ssh -J first -F FILE",
+	}
+	for name, command := range commands {
+		for _, jump := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " ", jump), func(t *testing.T) {
+				h := bastionHome(t, "User root", node, first)
+				servers := []*sshd{node}
+				text := fmt.Sprintf("StrictHostKeyChecking accept-new\nUpdateHostKeys yes\nCheckHostIP yes\nHost node\n HostName localhost\n HostKeyAlias node\n Port %s\n", node.port)
+				if jump {
+					text += " ProxyJump first\n"
+					servers = append(servers, first)
+				}
+				writeFile(t, h.path("config"), text+string(readFile(t, h.path("config"))))
+				try := func(known string, readOnly bool) (after string, err error) {
+					writeFile(t, h.path("known_hosts"), known)
+					options := Options{Transport: TransportOpenSSH, ReadOnly: readOnly, ConfigFile: h.path("config"), Home: h.dir}
+					if command != "" {
+						options = Options{Program: &Program{Command: strings.ReplaceAll(command, "FILE", h.path("config")), Shell: true, Source: "GIT_SSH_COMMAND"}, ReadOnly: readOnly, Home: h.dir}
+					}
+					c, err := New(options)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					conn, err := c.Dial(t.Context(), "node")
+					if err == nil {
+						if _, _, err := output(t.Context(), conn, "true", ""); err != nil { // by now it has all keys of the server
+							t.Error(err)
+						}
+						conn.Close()
+					}
+					return string(readFile(t, h.path("known_hosts"))), err
+				}
+				all := "node " + node.publicLine(t, "ed25519") + "\n" + first.knownAs(t, false, "127.0.0.1")
+				refused := strings.HasSuffix(name, "wrapper, by its line") || name == "git, jump"
+				if after, err := try(all, true); after != all || (err != nil) != refused {
+					t.Errorf("known keys: %v, known_hosts:\n%s", err, after)
+				} else if refused && !strings.Contains(err.Error(), "which is not to be changed now") {
+					t.Errorf("known keys: %v", err)
+				}
+				for i, lines := range [][]string{strings.SplitAfter(all, "\n")[1:], strings.SplitAfter(all, "\n")[:1]}[:len(servers)] {
+					some := strings.Join(lines, "")
+					if after, err := try(some, true); after != some || err == nil {
+						t.Errorf("server %d is new: %v, known_hosts:\n%s", i, err, after)
+					}
+				}
+				if after, err := try(all, false); after == all || err != nil {
+					t.Errorf("known_hosts would not have been written anyway: %v", err)
+				}
+			})
+		}
+	}
+}
