@@ -48,9 +48,9 @@ type program struct {
 	variant string // once it is known
 	forks   *bool  // whether it knows ForkAfterAuthentication, once that is known
 
-	hops   int                       // how many jump hosts of its own stand before it
-	jumps  memo[impliedJump, string] // see impliedJump.guarded
-	guards memo[Target, *program]    // of git's: see guarded
+	hops   int                          // how many jump hosts of its own stand before it
+	jumps  memo[impliedJump, string]    // see impliedJump.guarded
+	guards memo[Target, guardedProgram] // see Client.guarded
 }
 
 // command prepares the program with args, which are never part of a shell's text.
@@ -193,15 +193,16 @@ func cannotTake(variant, what string) error {
 func seconds(d time.Duration) string { return strconv.Itoa(int(max(1, (d+time.Second-1)/time.Second))) }
 
 // forcedOptions go before whatever the user's configuration says: no forwarding of any kind,
-// nothing run here or there, nothing in the background, and errors in words.
+// nothing run here or there, nothing in the background.
 var forcedOptions = []string{
 	"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no", "PermitLocalCommand=no",
-	"RemoteCommand=none", "RequestTTY=no", "ControlPersist=no", "LogLevel=INFO",
+	"RemoteCommand=none", "RequestTTY=no", "ControlPersist=no",
 }
 
 // masterArgs are the arguments that have OpenSSH connect to a host and wait at a control socket.
 func (p *program) masterArgs(r *route, socket string, o masterOptions) []string {
-	args := []string{"-M", "-N", "-T", "-a", "-x", "-n", "-S", socket}
+	// Errors in words, but not those of the server: a banner could have it that the jump host has failed.
+	args := []string{"-M", "-N", "-T", "-a", "-x", "-n", "-S", socket, "-o", "LogLevel=ERROR"}
 	args = append(args, o.args(r.s)...)
 	if p.system && r.jump != nil {
 		args = append(args, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))

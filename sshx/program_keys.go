@@ -98,23 +98,23 @@ func (k *keyRules) wanted(readOnly bool) (want []option) {
 
 // wanted are the options that the program needs to be given besides args, those of the jump
 // hosts that it goes through by itself included.
-func (p *program) wanted(ctx context.Context, args []string, readOnly bool) ([]option, error) {
+func (p *program) wanted(ctx context.Context, args []string, readOnly bool) (*keyRules, []option, error) {
 	rules, err := p.keyRules(ctx, args)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	want := rules.wanted(readOnly)
 	if rules.jump == nil {
-		return want, nil
+		return rules, want, nil
 	}
 	command, err := p.jumps.get(ctx, *rules.jump, func(ctx context.Context) (string, error) { return rules.jump.guarded(ctx, p.hops+1, readOnly) })
 	if err != nil {
-		return nil, fmt.Errorf("jump host %s: %w", printable(rules.jump.host), err)
+		return nil, nil, fmt.Errorf("jump host %s: %w", printable(rules.jump.host), err)
 	}
 	if command != "" {
 		want = append(want, option{"ProxyUseFdpass", "no"}, option{"ProxyCommand", command})
 	}
-	return want, nil
+	return rules, want, nil
 }
 
 // guarded is the command with the options that it needs; empty where it needs none.
@@ -123,7 +123,7 @@ func (j *impliedJump) guarded(ctx context.Context, hops int, readOnly bool) (str
 		return "", fmt.Errorf("more than %d jump hosts in a row", maxHops)
 	}
 	p := &program{Program: Program{Command: j.program + j.before + j.config, Shell: true}, hops: hops}
-	want, err := p.wanted(ctx, []string{j.host}, readOnly)
+	_, want, err := p.wanted(ctx, []string{j.host}, readOnly)
 	if err != nil || len(want) == 0 {
 		return "", err
 	}
@@ -137,28 +137,26 @@ func (j *impliedJump) guarded(ctx context.Context, hops int, readOnly bool) (str
 	return j.program + before + j.config + words + " -W '[%h]:%p' " + j.host, nil
 }
 
-// guarded is the program of git's made such that no changed host key goes on with args and,
+// guard is the program of git's made such that no changed host key goes on with args and,
 // where readOnly, known_hosts stays as it is. Whether it keeps to that is its own word again:
 // what its command line says comes before what is added.
-func (p *program) guarded(ctx context.Context, t Target, args []string, readOnly bool) (*program, error) {
-	return p.guards.get(ctx, t, func(ctx context.Context) (*program, error) { return p.guard(ctx, args, readOnly) })
-}
-
-// guard is guarded without its memory.
-func (p *program) guard(ctx context.Context, args []string, readOnly bool) (*program, error) {
-	want, err := p.wanted(ctx, args, readOnly)
-	if err != nil || len(want) == 0 {
-		return p, err
+func (p *program) guard(ctx context.Context, args []string, readOnly bool) (guardedProgram, error) {
+	rules, want, err := p.wanted(ctx, args, readOnly)
+	switch {
+	case err != nil:
+		return guardedProgram{}, err
+	case len(want) == 0:
+		return rules.way(p), nil
 	}
 	g := p.with(want)
-	left, err := g.wanted(ctx, args, readOnly)
+	_, left, err := g.wanted(ctx, args, readOnly)
 	switch {
 	case err == nil && len(left) == 0:
-		return g, nil
+		return rules.way(g), nil
 	case err == nil:
 		want = left
 	}
-	return nil, refuseRules(want, readOnly)
+	return guardedProgram{}, refuseRules(want, readOnly)
 }
 
 // refuseRules explains why a program that does not take the options cannot be used.
