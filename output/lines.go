@@ -77,6 +77,10 @@ func (l *Lines) Emit(e push.Event) {
 		l.planned(e)
 	case push.Wave:
 		l.wave(e)
+	case push.Compared:
+		for _, line := range comparedLines(e) {
+			l.say(line)
+		}
 	case push.Soaking:
 		l.say(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:

@@ -21,6 +21,7 @@ type node struct {
 	rollout *Rollout
 	store   *packs.Store
 	target  Target
+	shown   func(NodePlan) // hears what the node will get
 	conn    Conn
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
@@ -58,9 +59,11 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
-	if out := n.compare(ctx, at, troops); out != nil {
+	plan := n.compare(ctx, at, troops)
+	n.shown(plan)
+	if plan.Outcome != nil {
 		s.end(ctx)
-		return out
+		return plan.Outcome
 	}
 	if !troops {
 		return n.pushBranch(ctx, s, branch, at)
@@ -230,7 +233,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 // outcome reads the run's result.
 func (n *node) outcome(asked string) Outcome {
 	r, t := n.result, n.target
-	if r.Commit != string(n.rollout.Commit) {
+	if n.rollout.Commit != "" && r.Commit != string(n.rollout.Commit) {
 		return Unknown{Run: asked, Err: fmt.Errorf("the node reports on another commit, %q", clip(r.Commit))}
 	}
 	switch r.State {
