@@ -58,6 +58,9 @@ func (c *Client) dialProgramOnce(ctx context.Context, r *route, p *program, why 
 	g, err := c.guarded(ctx, r, p, options)
 	if err != nil {
 		release()
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, r.fail(StageConnect, cause)
+		}
 		return nil, r.fail(StageConfig, p.failed(err))
 	}
 	leave, report, err := c.programTurn(ctx, r, g)
