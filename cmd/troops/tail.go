@@ -187,7 +187,7 @@ func (o *tailOptions) ended(g *global, results []push.TailResult) error {
 	}
 	if o.run != "" && !found {
 		code = exitNodes
-		fmt.Fprintf(g.err, "troops: run %s was not found on the hosts that were asked (--host, --role): hosts keep their last %d runs; troops tail --no-follow -n %d shows them\n", o.run, nodeside.KeepRuns, nodeside.KeepRuns)
+		fmt.Fprintf(g.err, "troops: run %s was not found on the hosts that were asked (--host, --role): hosts keep %d runs at most; troops tail --no-follow -n %d shows them\n", o.run, nodeside.KeepRuns, nodeside.KeepRuns)
 	}
 	if code != exitOK {
 		return &nodesError{code}
