@@ -19,7 +19,7 @@ import (
 // of the past that q wants, then each as it begins, until ctx ends or out cannot be written any
 // more. It only reads.
 func Tail(ctx context.Context, l Layout, q wire.TailRequest, out io.Writer) error {
-	t := &tailer{l: l, q: q, out: &frameSink{out: out, now: time.Now, last: time.Now()}}
+	t := &tailer{l: l, q: q, out: newFrameSink(out)}
 	if err := t.out.Frames([]byte(wire.Preface)); err != nil {
 		return fmt.Errorf("nodeside: following the runs: %w", err)
 	}
@@ -146,7 +146,7 @@ func (t *tailer) send(ctx context.Context, r wire.Result) error {
 	if !now.State.Final() {
 		return nil // as far as it is
 	}
-	return t.frame(wire.Done, now)
+	return t.out.done(now)
 }
 
 // log sends the run's log, and returns how the run stands after that.

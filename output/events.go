@@ -18,6 +18,10 @@ func (l *Lines) planned(e push.Planned) {
 	for _, name := range e.Nodes {
 		l.node(name)
 	}
+	if e.Commit == "" {
+		l.say("pulling on " + count(len(e.Nodes), "node"))
+		return
+	}
 	l.say(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
@@ -34,7 +38,7 @@ func waveLine(e push.Wave) string {
 
 func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
-	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
+	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush || e.Phase == push.PhasePull {
 		if l.verbose {
 			l.own(n, Sanitize(e.Phase), false)
 		}

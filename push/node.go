@@ -233,7 +233,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 // outcome reads the run's result.
 func (n *node) outcome(asked string) Outcome {
 	r, t := n.result, n.target
-	if r.Commit != string(n.rollout.Commit) {
+	if n.rollout.Commit != "" && r.Commit != string(n.rollout.Commit) {
 		return Unknown{Run: asked, Err: fmt.Errorf("the node reports on another commit, %q", clip(r.Commit))}
 	}
 	switch r.State {

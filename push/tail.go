@@ -194,7 +194,7 @@ func (t *tailing) explain(ctx context.Context, cause error) error {
 	host := t.n.target.Host
 	status, err := Account(ctx, t.n.conn, t.n.rollout.RepoPath)
 	if err == nil {
-		return fmt.Errorf("%w: its troops %s is too old for that: upgrade it with troops bootstrap %s", errNoTail, status.Troops, host)
+		return fmt.Errorf("%w: its troops %s has no tail yet: upgrade it with troops bootstrap %s", errNoTail, status.Troops, host)
 	}
 	_, troops, open := t.n.advertised(ctx)
 	var repo *RepoError
@@ -209,7 +209,7 @@ func (t *tailing) explain(ctx context.Context, cause error) error {
 	case errors.As(cause, &refused):
 		return fmt.Errorf("%w: it lets nobody start a command but git's: %w", errNoTail, cause)
 	}
-	return fmt.Errorf("%w: its troops is too old for that (%s): upgrade it with troops bootstrap %s", errNoTail, oneLine(cause), host)
+	return fmt.Errorf("%w: its troops has no tail yet (%s): upgrade it with troops bootstrap %s", errNoTail, oneLine(cause), host)
 }
 
 // read shows what the node sends until all is shown or the connection is lost.

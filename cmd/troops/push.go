@@ -31,6 +31,7 @@ type pushOptions struct {
 	force     forceOptions
 	noWait    bool
 	dryRun    bool
+	pull      bool // the hosts pull from their remotes instead: troops pull
 }
 
 func newPush(g *global) *cli.Command {
@@ -139,7 +140,11 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
-	results, err := show(g, r, lines, warnings)
+	deploy := r.Run
+	if o.pull {
+		deploy = r.Pull
+	}
+	results, err := show(g, r, deploy, lines, warnings)
 	return g.ended(results, errors.Join(err, client.Close()))
 }
 
@@ -190,8 +195,8 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	return r, warnings, err
 }
 
-// show runs the rollout and prints it.
-func show(g *global, r *push.Rollout, lines *output.Lines, warnings []inventory.Problem) ([]push.NodeResult, error) {
+// show runs the rollout by deploy, a method of it, and prints it.
+func show(g *global, r *push.Rollout, deploy func(context.Context) ([]push.NodeResult, error), lines *output.Lines, warnings []inventory.Problem) ([]push.NodeResult, error) {
 	r.Sink = lines
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
@@ -199,7 +204,7 @@ func show(g *global, r *push.Rollout, lines *output.Lines, warnings []inventory.
 	release := context.AfterFunc(g.stop.soft, func() {
 		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
 	})
-	results, err := r.Run(g.stop.hard)
+	results, err := deploy(g.stop.hard)
 	release()
 	if err == nil {
 		lines.Summary()

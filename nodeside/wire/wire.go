@@ -27,6 +27,9 @@ const DeployedRef = "refs/troops/deployed"
 // RunRefPrefix, followed by a ULID, is the ref whose creation asks the node for a run.
 const RunRefPrefix = "refs/troops/run/"
 
+// RemoteRefPrefix, followed by a remote's name and "/head", is the ref for what a pull found there.
+const RemoteRefPrefix = "refs/troops/remote/"
+
 // Preface is the first line that attach prints, before any frame. What comes before
 // it on the channel is noise of the node's shell start-up files.
 const Preface = "troops-attach 1\n"
