@@ -31,6 +31,11 @@ func Follow(ctx context.Context, runs, id string, offset int64, s Sink) (wire.Re
 	if err := appear(ctx, runs, id, s); err != nil {
 		return wire.Result{}, err
 	}
+	return FollowExisting(ctx, runs, id, offset, s)
+}
+
+// FollowExisting is Follow of a run that exists already; one that does not is fs.ErrNotExist.
+func FollowExisting(ctx context.Context, runs, id string, offset int64, s Sink) (wire.Result, error) {
 	var first wire.Result
 	for joins := 0; ; joins++ {
 		dir := Dir(filepath.Join(runs, id))
