@@ -268,7 +268,7 @@ func (s *tailStation) check(t *testing.T, lines []string) {
 			text = "* run began"
 		case strings.Contains(text, ": deployed in "):
 			text = "* run ended"
-		case strings.HasPrefix(text, "lost contact"):
+		case strings.HasPrefix(text, "lost contact"), strings.HasPrefix(text, "not there yet"):
 			continue
 		case strings.HasPrefix(text, "found"):
 			found++
