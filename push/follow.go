@@ -134,7 +134,7 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 			f.emit(Stdout, fr.Payload)
 		case wire.Stderr:
 			f.emit(Stderr, fr.Payload)
-		case wire.Note:
+		case wire.Note, wire.Aside:
 			f.emit(Note, fr.Payload)
 		case wire.Phase:
 			if p := string(fr.Payload); slices.Contains(runPhases, p) {
