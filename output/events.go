@@ -2,7 +2,6 @@ package output
 
 import (
 	"fmt"
-	"io"
 
 	"troops/push"
 )
@@ -18,10 +17,10 @@ func (l *Lines) planned(e push.Planned) {
 	for _, name := range e.Nodes {
 		l.node(name)
 	}
-	l.say(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
+	l.news(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
-func (l *Lines) wave(e push.Wave) { l.say(waveLine(e)) }
+func (l *Lines) wave(e push.Wave) { l.news(waveLine(e)) }
 
 // waveLine tells which nodes a wave has.
 func waveLine(e push.Wave) string {
@@ -34,6 +33,7 @@ func waveLine(e push.Wave) string {
 
 func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
+	n.watch.enter(Sanitize(e.Phase), timeOf(e, l.now))
 	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
 		if l.verbose {
 			l.own(n, Sanitize(e.Phase), false)
@@ -70,7 +70,7 @@ func (l *Lines) output(e push.Output) {
 func (l *Lines) finished(e push.Finished) {
 	n := l.node(e.Node)
 	l.flush(n)
-	n.finish(e)
+	n.finish(e, l.now())
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
 	case push.KindCurrent:
@@ -96,11 +96,16 @@ func (l *Lines) node(name string) *node {
 
 // line appends a line of a node's output, made safe, and keeps it for the summary.
 func (l *Lines) line(n *node, m mark, line rawLine, end string) {
+	begin := len(l.buf)
 	l.buf = append(l.buf, n.prefix(m)...)
 	start := len(l.buf)
 	l.buf = appendClean(l.buf, line.text, line.cut, l.color != NoColor)
 	l.buf = append(l.buf, end...)
 	n.tail.add(m, l.buf[start:])
+	if l.quiet {
+		l.buf = l.buf[:begin]
+		return
+	}
 	l.buf = append(l.buf, '\n')
 	if len(l.buf) >= batch {
 		l.write()
@@ -109,6 +114,9 @@ func (l *Lines) line(n *node, m mark, line rawLine, end string) {
 
 // own appends a line by troops about a node. The text is safe already.
 func (l *Lines) own(n *node, text string, failure bool) {
+	if l.quiet && !failure {
+		return
+	}
 	style := l.styles.own
 	if failure {
 		style = l.styles.bad
@@ -126,6 +134,13 @@ func (l *Lines) say(text string) {
 	l.buf = append(l.buf, "troops: "...)
 	l.buf = append(l.buf, Sanitize(text)...)
 	l.buf = append(l.buf, '\n')
+}
+
+// news is say for those who want to see what goes well.
+func (l *Lines) news(text string) {
+	if !l.quiet {
+		l.say(text)
+	}
 }
 
 func (l *Lines) summaryLine(line summaryLine) {
@@ -155,22 +170,4 @@ func (l *Lines) flushAll() {
 	for _, r := range l.reports {
 		l.flush(l.nodes[r.host])
 	}
-}
-
-// write hands the gathered lines to the writer, in one call. After an error, or once the
-// sink is closed, they are dropped.
-func (l *Lines) write() {
-	if len(l.buf) == 0 {
-		return
-	}
-	if l.err == nil && !l.closed {
-		n, err := l.w.Write(l.buf)
-		if err == nil && n < len(l.buf) {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
-			l.err = fmt.Errorf("output: writing lines: %w", err)
-		}
-	}
-	l.buf = l.buf[:0]
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Color   Color    // see [ColorFor]
 	Width   int      // of the terminal in cells, 0 where it is not known
 	Hosts   []string // aligns names before [push.Planned] tells them all
+	Quiet   bool     // only failures, the summary, and what Printf is given
 	Verbose bool     // show the phases connect and push too, and how nodes are reached
 }
 
@@ -33,17 +34,15 @@ type Options struct {
 // `troops push | head` to leave the rollout alone, the process must ignore SIGPIPE.)
 type Lines struct {
 	verbose bool
+	quiet   bool
 	color   Color
 	width   int
 	styles  styles
 	now     func() time.Time
 
-	mu      sync.Mutex // guards all below, and writing
-	w       io.Writer
-	err     error
-	closed  bool
-	buf     []byte // whole lines to be written
-	column  int    // cells of the column of names
+	mu sync.Mutex // guards all below, and writing
+	page
+	column  int // cells of the column of names
 	start   time.Time
 	nodes   map[string]*node
 	reports []*report // of nodes, in order of the plan
@@ -56,11 +55,12 @@ var _ push.Sink = (*Lines)(nil)
 func NewLines(w io.Writer, o Options) *Lines {
 	return &Lines{
 		verbose: o.Verbose,
+		quiet:   o.Quiet,
 		color:   o.Color,
 		width:   o.Width,
 		styles:  newStyles(o.Color),
 		now:     time.Now,
-		w:       w,
+		page:    page{w: w},
 		column:  columnOf(o.Hosts, o.Width),
 		start:   time.Now(),
 		nodes:   make(map[string]*node),
@@ -78,7 +78,7 @@ func (l *Lines) Emit(e push.Event) {
 	case push.Wave:
 		l.wave(e)
 	case push.Soaking:
-		l.say(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
+		l.news(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:
 		l.phase(e)
 	case push.Connected:

@@ -16,13 +16,14 @@ type node struct {
 
 // report is what the summary tells of a node.
 type report struct {
-	host string        // as in the events
-	name string        // the same, made safe
-	kind push.Kind     // empty until the node has finished
-	text string        // the outcome in one line, made safe
-	log  string        // why the node's log is not whole, made safe; empty where it is
-	took time.Duration //
-	tail tail          // its last lines of output
+	host  string        // as in the events
+	name  string        // the same, made safe
+	kind  push.Kind     // empty until the node has finished
+	text  string        // the outcome in one line, made safe
+	log   string        // why the node's log is not whole, made safe; empty where it is
+	took  time.Duration //
+	tail  tail          // its last lines of output
+	watch stopwatch     // how long its phases took
 }
 
 // dress draws the node's prefixes for a column of host names.
@@ -55,7 +56,8 @@ func (n *node) stream(s push.Stream) (*lineBuffer, mark) {
 }
 
 // finish records a node's last event, and lets go of the memory that is not needed any more.
-func (n *node) finish(e push.Finished) {
+func (n *node) finish(e push.Finished, at time.Time) {
+	n.watch.stop(at)
 	n.kind, n.text, n.took = e.Outcome.Kind(), Sanitize(e.Outcome.String()), e.Took
 	if e.Result != nil {
 		n.log = Sanitize(e.Result.LogError)
@@ -75,4 +77,12 @@ func (r *report) ending() string {
 		b.Write(text)
 	})
 	return b.String()
+}
+
+// timeOf is when a node entered a phase.
+func timeOf(e push.Phase, now func() time.Time) time.Time {
+	if e.At.IsZero() {
+		return now()
+	}
+	return e.At
 }

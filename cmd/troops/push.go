@@ -28,6 +28,7 @@ type pushOptions struct {
 	transport string
 	commit    string // a revision
 	waves     waveOptions
+	view      viewOptions
 	dryRun    bool
 }
 
@@ -51,7 +52,7 @@ Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs
 pushing the same commit again follows it.
 
 ` + exitStatusHelp,
-		Flags: append(append(o.selection.flags(), o.waves.flags()...),
+		Flags: append(slices.Concat(o.selection.flags(), o.waves.flags(), o.view.flags()),
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
@@ -73,7 +74,7 @@ pushing the same commit again follows it.
 			if c.Args().Present() {
 				o.commit = c.Args().First()
 			}
-			if err := o.waves.parse(c.IsSet); err != nil {
+			if err := errors.Join(o.waves.parse(c.IsSet), o.view.check(o.dryRun)); err != nil {
 				return err
 			}
 			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
@@ -100,7 +101,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	options.ReadOnly = o.dryRun
-	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	lines := o.view.screen(g, color)
 	if !o.dryRun {
 		g.askBeside(lines, &options)
 		if g.verbose {
@@ -167,7 +168,7 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 }
 
 // show runs the rollout and prints it.
-func show(g *global, r *push.Rollout, lines *output.Lines, warnings []inventory.Problem) ([]push.NodeResult, error) {
+func show(g *global, r *push.Rollout, lines screen, warnings []inventory.Problem) ([]push.NodeResult, error) {
 	r.Sink = lines
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
