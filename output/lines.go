@@ -23,6 +23,7 @@ type Options struct {
 	Width   int      // of the terminal in cells, 0 where it is not known
 	Hosts   []string // aligns names before [push.Planned] tells them all
 	Quiet   bool     // only failures, the summary, and what Printf is given
+	Logs    *Logs    // where the summary finds log files; nil where none are kept
 	Verbose bool     // show the phases connect and push too, and how nodes are reached
 }
 
@@ -35,6 +36,7 @@ type Options struct {
 type Lines struct {
 	verbose bool
 	quiet   bool
+	logs    *Logs
 	color   Color
 	width   int
 	styles  styles
@@ -56,6 +58,7 @@ func NewLines(w io.Writer, o Options) *Lines {
 	return &Lines{
 		verbose: o.Verbose,
 		quiet:   o.Quiet,
+		logs:    o.Logs,
 		color:   o.Color,
 		width:   o.Width,
 		styles:  newStyles(o.Color),
@@ -120,8 +123,16 @@ func (l *Lines) Summary() {
 	if l.width > 0 {
 		width = min(width, max(l.width, minWrapWidth))
 	}
+	if l.logs != nil {
+		for _, r := range l.reports {
+			r.file = Sanitize(l.logs.File(r.host))
+		}
+	}
 	for line := range summarize(l.reports, l.now().Sub(l.start), width) {
 		l.summaryLine(line)
+	}
+	if l.logs != nil {
+		l.say("all output is in " + l.logs.dir + ", which file has which node's in its " + LogIndex)
 	}
 	l.write()
 }

@@ -23,6 +23,7 @@ type report struct {
 	log   string        // why the node's log is not whole, made safe; empty where it is
 	took  time.Duration //
 	tail  tail          // its last lines of output
+	file  string        // the log here, made safe; empty for none
 	watch stopwatch     // how long its phases took
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -101,7 +100,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	options.ReadOnly = o.dryRun
-	lines := o.view.screen(g, color)
+	lines := o.view.open(g, color)
 	if !o.dryRun {
 		g.askBeside(lines, &options)
 		if g.verbose {
@@ -168,8 +167,8 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 }
 
 // show runs the rollout and prints it.
-func show(g *global, r *push.Rollout, lines screen, warnings []inventory.Problem) ([]push.NodeResult, error) {
-	r.Sink = lines
+func show(g *global, r *push.Rollout, lines *view, warnings []inventory.Problem) ([]push.NodeResult, error) {
+	r.Sink = lines.sink
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
 	}
@@ -178,13 +177,7 @@ func show(g *global, r *push.Rollout, lines screen, warnings []inventory.Problem
 	})
 	results, err := r.Run(g.stop.hard)
 	release()
-	if err == nil {
-		lines.Summary()
-	}
-	// Output that nobody reads any more (| head) is no failure of the deployment.
-	if werr := lines.Close(); err == nil && !errors.Is(werr, syscall.EPIPE) {
-		err = werr
-	}
+	err = errors.Join(err, lines.end(results != nil))
 	return results, err
 }
 
