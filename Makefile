@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/troops
 
-.PHONY: all demo test bench lint setup install fuzz clean
+.PHONY: all demo test bench lint setup install dist fuzz clean
 
 all: $(BIN)
 
@@ -36,7 +36,7 @@ bench: $(BIN)
 	@bin/bench -troops $(BIN) -nodes $(NODES) -simulated $(SIMULATED)
 
 lint: need-go
-	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor output nodeside integration); \
+	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor bootstrap output nodeside integration); \
 	if [ -n "$$files" ]; then echo "not gofmt-ed: $$files" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
@@ -52,5 +52,14 @@ fuzz: need-go
 install: $(BIN)
 	install -m 0755 $(BIN) /usr/local/bin/troops
 
+# The programs that troops bootstrap installs on hosts of another platform than its own, and
+# those for workstations. They need no C library, so they run on any Linux.
+DIST := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64
+dist: need-go
+	@for p in $(DIST); do \
+	  echo "dist/troops-$$p"; \
+	  CGO_ENABLED=0 GOOS=$${p%-*} GOARCH=$${p#*-} $(GO) build -trimpath -ldflags='-s -w' -o dist/troops-$$p ./cmd/troops || exit 1; \
+	done
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

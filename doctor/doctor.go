@@ -90,6 +90,9 @@ func (d *Doctor) Close() error { return d.client.Close() }
 func (d *Doctor) trace(s sshx.Step) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if s.Stage == sshx.StageConnect { // another try: the one before has not come to its end
+		d.steps[s.Hop] = nil
+	}
 	d.steps[s.Hop] = append(d.steps[s.Hop], s)
 }
 
@@ -114,13 +117,14 @@ func (d *Doctor) Examine(ctx context.Context, host string) Report {
 	for _, hop := range hops {
 		d.hop(&r, hop)
 	}
+	ssh := hops[len(hops)-1].SSH
 	if err != nil {
-		r.add(stageOf(err), Bad, cause(err), "`ssh -v "+host+"` shows what ssh makes of it")
+		r.add(stageOf(err), Bad, cause(err), "`ssh -v "+ssh+"` shows what ssh makes of it")
 		return r
 	}
 	defer conn.Close()
 	r.add("transport", Good, conn.Transport(), "")
-	d.node(ctx, &r, conn)
+	d.node(ctx, &r, conn, ssh)
 	return r
 }
 

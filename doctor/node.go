@@ -29,17 +29,17 @@ const (
 	lowInodes = 10_000
 )
 
-// node adds what a push would find behind a connection.
-func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn) {
+// node adds what a push would find behind a connection to a host that ssh knows by these words.
+func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn, ssh string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, HostTimeout, fmt.Errorf("the host did not answer within %v", HostTimeout))
 	defer cancel()
-	answers, err := d.ask(ctx, conn)
+	answers, err := ask(ctx, conn, d.repoPath)
 	// The node's own word goes before what is found in the login's PATH.
 	if account, aerr := push.Account(ctx, push.SSHConn(conn), d.repoPath); aerr == nil && err == nil {
 		answers["troops"] = "troops " + account.Troops
 	}
 	if err != nil {
-		r.add("system", Bad, cause(err), "a push runs commands on the host by the login shell: does `ssh "+r.Host+" true` work?")
+		r.add("system", Bad, cause(err), "a push runs commands on the host by the login shell: does `ssh "+ssh+" true` work?")
 	} else {
 		answers.tell(r)
 	}
@@ -50,8 +50,8 @@ func (d *Doctor) node(ctx context.Context, r *Report, conn *sshx.Conn) {
 type answers map[string]string
 
 // ask has the node's shell run the script.
-func (d *Doctor) ask(ctx context.Context, conn *sshx.Conn) (answers, error) {
-	path, err := push.QuotePath(d.repoPath)
+func ask(ctx context.Context, conn *sshx.Conn, repoPath string) (answers, error) {
+	path, err := push.QuotePath(repoPath)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (a answers) troops(r *Report) {
 	case !found && a["node"] == "yes":
 		r.add("troops", Warn, "the program was not found in the login's PATH, but the host is a node", "")
 	case !found:
-		r.add("troops", Warn, "not installed", "README.md, \"Deploy to a machine of yours\"; a plain repository can be pushed to without")
+		r.add("troops", Warn, "not installed", "`troops bootstrap "+r.Host+"` makes the host a node; a plain repository can be pushed to without")
 	case version != python.Version():
 		r.add("troops", Warn, fmt.Sprintf("%s, here it is %s", version, python.Version()), "install the same version on both sides")
 	default:

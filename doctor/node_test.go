@@ -37,7 +37,7 @@ func TestTell(t *testing.T) {
 		{"strange git", func(a answers) { a["git"] = "hub" }, "git", Bad, "not understood", "", 1},
 		{"no python", func(a answers) { delete(a, "python") }, "python", Warn, "not installed", "python3-venv", 0},
 		{"no venv", func(a answers) { delete(a, "venv") }, "python", Warn, "without venv", "python3-venv", 0},
-		{"no troops", func(a answers) { delete(a, "troops"); delete(a, "node") }, "troops", Warn, "not installed", "README", 0},
+		{"no troops", func(a answers) { delete(a, "troops"); delete(a, "node") }, "troops", Warn, "not installed", "troops bootstrap", 0},
 		{"hidden troops", func(a answers) { delete(a, "troops") }, "troops", Warn, "PATH", "", 0},
 		{"other troops", func(a answers) { a["troops"] = "troops 99.0" }, "troops", Warn, "99.0, here it is " + python.Version(), "same version", 0},
 		{"full disk", func(a answers) { a["disk"] = "tmpfs 100 99 1 99% /x" }, "disk", Warn, "nearly full", "room", 0},

@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"push/gitwire":         {},
 	"push/packs":           {"gitcli", "push/gitwire"},
 	"doctor":               {"sshx", "push", "nodeside", "nodeside/python"},
+	"bootstrap":            {"sshx", "push", "doctor"},
 	"output":               {"push", "push/gitwire", "push/packs", "doctor", "nodeside/wire"},
 	"nodeside":             {"gitcli", "nodeside/wire", "nodeside/deployment", "nodeside/python"},
 	"nodeside/wire":        {},

@@ -65,6 +65,7 @@ func (s *script) setup(env *testscript.Env) error {
 	env.Setenv("SSH_CONFIG", s.kit.SSHConfig)
 	env.Setenv("KNOWN_HOSTS", s.kit.KnownHosts)
 	env.Setenv("KEY", s.kit.Key)
+	env.Setenv("TROOPS", s.binary)
 	return nil
 }
 

@@ -64,7 +64,11 @@ type hook struct {
 }
 
 // pushOptions are what a workstation's troops sends along.
-type pushOptions struct{ host, branch, by string }
+type pushOptions struct {
+	host, branch, by string
+	rerun            bool
+	force            string // the commit that may be taken away
+}
 
 func parseOptions(options []string) pushOptions {
 	var o pushOptions
@@ -75,6 +79,10 @@ func parseOptions(options []string) pushOptions {
 			o.branch = v
 		} else if v, ok := strings.CutPrefix(s, wire.OptionBy); ok {
 			o.by = plain(v, maxBy)
+		} else if v, ok := strings.CutPrefix(s, wire.OptionForce); ok {
+			o.force = v
+		} else if s == wire.OptionRerun+"yes" {
+			o.rerun = true
 		}
 	}
 	if o.by == "" || !validBy(o.by) {
@@ -150,13 +158,13 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 	if c.deletes() {
 		return no(c, "%s is the deployed branch of this node, it cannot be deleted", c.Ref)
 	}
-	if !c.creates() {
+	if !c.creates() && c.Old != h.pushed.force {
 		forward, err := h.l.isAncestor(ctx, c.Old, c.New)
 		if err != nil {
 			return no(c, "%v", plainError(err))
 		}
 		if !forward {
-			return no(c, "not a fast-forward of what is deployed, %s: merge that first", short(c.Old))
+			return no(c, "not a fast-forward of %s, which %s: fetch that, merge it and push the result", short(c.Old), h.l.deployedBy(c.Old))
 		}
 	}
 	id, err := h.start(ctx, c, ulid.Make().String())
@@ -185,6 +193,8 @@ func failure(r wire.Result) string {
 		return r.Error
 	case wire.Interrupted:
 		return run + " was interrupted"
+	case wire.Cancelled:
+		return run + " was " + r.Error
 	}
 	switch {
 	case r.Signal != "":
@@ -208,7 +218,7 @@ func short26(s string) string {
 // start gives the request to `node start`, by sudo where the node deploys as root and the
 // pusher is not root, and returns the run to follow.
 func (h *hook) start(ctx context.Context, c command, id string) (string, error) {
-	return h.ask(ctx, Request{Run: id, Commit: c.New, Branch: h.deployed, Host: h.pushed.host, By: h.pushed.by})
+	return h.ask(ctx, Request{Run: id, Commit: c.New, Branch: h.deployed, Host: h.pushed.host, By: h.pushed.by, Rerun: h.pushed.rerun, Force: h.pushed.force})
 }
 
 func (h *hook) ask(ctx context.Context, q Request) (string, error) {

@@ -57,7 +57,7 @@ func TestRefusedPushes(t *testing.T) {
 	runs := len(n.runs())
 	for _, test := range []struct{ name, spec, want string }{
 		{"delete", ":refs/heads/master", "cannot be deleted"},
-		{"rewind", "+" + first + ":refs/heads/master", "not a fast-forward of what is deployed, " + second[:12]},
+		{"rewind", "+" + first + ":refs/heads/master", "not a fast-forward of " + second[:12]},
 		{"sibling", "+side:refs/heads/master", "not a fast-forward"},
 		{"delete a run ref", ":" + wire.RunRefPrefix + run, "run refs are only created"},
 		{"move a run ref", "+side:" + wire.RunRefPrefix + run, "run refs are only created"},
@@ -162,16 +162,16 @@ func TestStartRefuses(t *testing.T) {
 		q    Request
 		want string
 	}{
-		{"unknown commit", Request{ulid.Make().String(), strings.Repeat("1", 40), "refs/heads/master", "", "", false}, "looking for commit 1111"},
-		{"another branch", Request{ulid.Make().String(), other, "refs/heads/other", "", "", false}, "this node deploys refs/heads/master, not refs/heads/other"},
-		{"a used run", Request{id, other, "refs/heads/master", "", "", false}, "exists already, for commit " + oid},
+		{"unknown commit", Request{Run: ulid.Make().String(), Commit: strings.Repeat("1", 40), Branch: "refs/heads/master"}, "looking for commit 1111"},
+		{"another branch", Request{Run: ulid.Make().String(), Commit: other, Branch: "refs/heads/other"}, "this node deploys refs/heads/master, not refs/heads/other"},
+		{"a used run", Request{Run: id, Commit: other, Branch: "refs/heads/master"}, "exists already, for commit " + oid},
 	} {
 		if _, err := n.start(test.q); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 	// Asked for twice, as after a lost connection: the same run.
-	if got, err := n.start(Request{id, oid, "refs/heads/master", "", "", false}); got != id || err != nil {
+	if got, err := n.start(Request{Run: id, Commit: oid, Branch: "refs/heads/master"}); got != id || err != nil {
 		t.Errorf("again: %q, %v", got, err)
 	}
 }

@@ -48,6 +48,9 @@ func nodeMain(args []string) error {
 	case len(args) == 3 && args[0] == "attach":
 		return Attach(ctx, l, args[1], 0, os.Stdout)
 	}
+	if len(args) == 3 && args[0] == "cancel" {
+		return Cancel(ctx, l, args[1], args[2], os.Stdout)
+	}
 	return fmt.Errorf("no such command: %q", args)
 }
 

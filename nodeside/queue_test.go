@@ -46,7 +46,7 @@ func TestSupersede(t *testing.T) {
 	if _, r := n.follow(a); r.State != wire.OK {
 		t.Errorf("a: %+v", r)
 	}
-	if text, r := n.follow(c); r.State != wire.OK || !strings.Contains(text, "[t waiting for the run that is working]") || !strings.HasSuffix(text, "c\n") {
+	if text, r := n.follow(c); r.State != wire.OK || !strings.Contains(text, "[t waiting for run "+a+" of ") || !strings.Contains(text, " by tester, since ") || !strings.HasSuffix(text, "c\n") {
 		t.Errorf("c: %q, %+v", text, r)
 	}
 	if tip := n.tip("refs/heads/master"); tip != oid {
@@ -72,7 +72,7 @@ func TestTurns(t *testing.T) {
 		name, run string
 		state     wire.State
 	}{{"working", working, wire.OK}, {"older", older, wire.Superseded}, {"sibling", side, wire.Refused}, {"again", n.pushRun(tip), wire.Current}} {
-		if _, r := n.follow(test.run); r.State != test.state || r.State == wire.Refused && !strings.Contains(r.Error, "merge first") {
+		if _, r := n.follow(test.run); r.State != test.state || r.State == wire.Refused && !strings.Contains(r.Error, "which tester deployed: fetch that, merge it and push the result") {
 			t.Errorf("%s: %+v", test.name, r)
 		}
 	}

@@ -3,6 +3,7 @@ package nodeside
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -19,12 +20,15 @@ const MaxRequest = 16 << 10
 // Request asks for a run. The hook, which is the pusher's process, gives it to start,
 // which is root's: start believes nothing of it.
 type Request struct {
-	Run    string `json:"run"`             // ULID
-	Commit string `json:"commit"`          // object name, hexadecimal
-	Branch string `json:"branch"`          // refs/heads/...
-	Host   string `json:"host,omitempty"`  // [user@]name[:port], the name by which the workstation knows the node
-	By     string `json:"by,omitempty"`    // who asks, for people
-	Check  bool   `json:"check,omitempty"` // run the checks of the deployed commit, and deploy nothing
+	Run    string `json:"run"`              // ULID
+	Commit string `json:"commit"`           // object name, hexadecimal
+	Branch string `json:"branch"`           // refs/heads/...
+	Host   string `json:"host,omitempty"`   // [user@]name[:port], the name by which the workstation knows the node
+	By     string `json:"by,omitempty"`     // who asks, for people
+	Check  bool   `json:"check,omitempty"`  // run the checks of the deployed commit, and deploy nothing
+	Rerun  bool   `json:"rerun,omitempty"`  // deploy the commit again where it is deployed already
+	Force  string `json:"force,omitempty"`  // object name: the deployed commit that may be taken away
+	Cancel bool   `json:"cancel,omitempty"` // end run Run; the other fields but By are empty
 }
 
 // ParseRequest reads one request, and checks every field by its grammar. Host is the name
@@ -53,12 +57,20 @@ func (q *Request) check() error {
 	switch {
 	case !validRun(q.Run):
 		return fmt.Errorf("nodeside: request: %q is no run, which has a ULID", q.Run)
+	case !validBy(q.By):
+		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
+	case q.Cancel && *q == Request{Run: q.Run, By: q.By, Cancel: true}:
+		return nil
+	case q.Cancel:
+		return errors.New("nodeside: request: to cancel a run takes nothing but its name")
 	case !oidPattern.MatchString(q.Commit):
 		return fmt.Errorf("nodeside: request: %q is no object name", q.Commit)
 	case !validBranch(q.Branch):
 		return fmt.Errorf("nodeside: request: %q is no branch, such as refs/heads/master", q.Branch)
-	case !validBy(q.By):
-		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
+	case q.Force != "" && !oidPattern.MatchString(q.Force):
+		return fmt.Errorf("nodeside: request: %q is no object name of a commit to take away", q.Force)
+	case q.Check && (q.Rerun || q.Force != ""):
+		return errors.New("nodeside: request: checks deploy nothing, so nothing again and nothing by force")
 	}
 	if q.Host == "" {
 		return nil

@@ -34,6 +34,13 @@ func TestParseRequest(t *testing.T) {
 		{"host with space", request(goodRun, goodOID, "refs/heads/m", "a b", ""), "user@"},
 		{"host as option", request(goodRun, goodOID, "refs/heads/m", "-oProxyCommand=x", ""), "user@"},
 		{"by with escape", request(goodRun, goodOID, "refs/heads/m", "", `\u001b[2J`), "who asks"},
+		{"rerun", strings.TrimSuffix(good, "}") + `,"rerun":true,"force":"` + goodOID + `"}`, ""},
+		{"force no commit", strings.TrimSuffix(good, "}") + `,"force":"HEAD^"}`, "take away"},
+		{"cancel", `{"run":"` + goodRun + `","by":"tv@laptop","cancel":true}`, ""},
+		{"cancel no run", `{"run":"..","cancel":true}`, "ULID"},
+		{"cancel by an escape", `{"run":"` + goodRun + `","by":"\u001b[2J","cancel":true}`, "who asks"},
+		{"cancel and deploy", strings.TrimSuffix(good, "}") + `,"cancel":true}`, "nothing but its name"},
+		{"checks by force", strings.TrimSuffix(good, "}") + `,"check":true,"rerun":true}`, "nothing again"},
 		{"by too long", request(goodRun, goodOID, "refs/heads/m", "", strings.Repeat("x", 201)), "who asks"},
 	} {
 		q, err := ParseRequest(strings.NewReader(test.in))
@@ -78,6 +85,7 @@ func TestValidBranch(t *testing.T) {
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add(request(goodRun, goodOID, "refs/heads/master", "u@h:1", "me"))
+	f.Add(strings.TrimSuffix(request(goodRun, goodOID, "refs/heads/master", "u@h:1", "me"), "}") + `,"rerun":true,"force":"` + goodOID + `"}`)
 	f.Add(`{"run":1}`)
 	f.Fuzz(func(t *testing.T, in string) {
 		q, err := ParseRequest(strings.NewReader(in))
@@ -87,7 +95,7 @@ func FuzzParseRequest(f *testing.F) {
 		if strings.ContainsAny(q.Run+q.Commit+q.Host, "/ \n\x00") || strings.ContainsAny(q.Branch+q.By, "\n\x00\x1b") {
 			t.Errorf("accepted %+v", q)
 		}
-		for _, arg := range []string{q.Run, q.Commit, q.Branch, q.Host} {
+		for _, arg := range []string{q.Run, q.Commit, q.Branch, q.Host, q.Force} {
 			if strings.HasPrefix(arg, "-") {
 				t.Errorf("accepted %q, which looks like an option", arg)
 			}

@@ -64,8 +64,7 @@ func Run(ctx context.Context, l Layout, id string) error {
 		err = r.work(ctx)
 	}
 	if ctx.Err() != nil && err != nil {
-		r.rec.Signal = syscall.SIGTERM.String()
-		err = errors.New("the run was told to end (SIGTERM)")
+		err = r.ended()
 	}
 	if err := r.finish(err); err != nil {
 		return err
@@ -91,7 +90,7 @@ func (r *run) wait(ctx context.Context) (*os.File, error) {
 
 // queue waits for the lock, the end of the run's being queued, or ctx.
 func (r *run) queue(ctx context.Context, turn *os.File) error {
-	if err := r.queued(func() { r.log.Note("waiting for the run that is working") }); err != nil {
+	if err := r.queued(func() { r.log.Note("waiting for " + r.l.working()) }); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -113,6 +112,17 @@ func (r *run) queue(ctx context.Context, turn *os.File) error {
 		}
 		return err
 	}
+}
+
+// working names the run that is working, for people.
+func (l Layout) working() string {
+	all, _ := runlog.List(l.Runs()) // an unreadable directory names none
+	for _, r := range all {
+		if r.State == wire.Running {
+			return described(r)
+		}
+	}
+	return "the run that is working"
 }
 
 // queued calls f while the run is surely queued. The queue's lock is held meanwhile.
@@ -161,20 +171,27 @@ func (r *run) work(ctx context.Context) error {
 	if err := r.phases(ctx); err != nil {
 		return err
 	}
-	return r.moveBranch(ctx, tip)
+	return r.moveBranch(context.WithoutCancel(ctx), tip)
 }
 
-// compare settles runs that have nothing to deploy, given where the branch is.
+// compare settles runs that have nothing to deploy, given where the branch is. Only from the
+// commit that the request named it may be taken to one that is no descendant.
 func (r *run) compare(ctx context.Context, tip string) (done bool, err error) {
-	if tip == r.rec.Commit {
+	switch tip {
+	case r.rec.Commit:
+		if r.rec.Rerun {
+			return false, nil
+		}
 		r.rec.State = wire.Current
 		return true, nil
+	case r.rec.Force:
+		return false, nil
 	}
 	beyond, err := r.l.isAncestor(ctx, r.rec.Commit, tip)
 	if err != nil {
 		return false, err
 	}
-	if beyond {
+	if beyond && r.rec.Force == "" {
 		r.rec.State, r.rec.Other = wire.Superseded, tip
 		return true, nil
 	}
@@ -183,7 +200,11 @@ func (r *run) compare(ctx context.Context, tip string) (done bool, err error) {
 		return false, err
 	}
 	r.rec.State = wire.Refused
-	r.rec.Error = fmt.Sprintf("%s is not a descendant of %s, which is deployed: merge first", short(r.rec.Commit), short(tip))
+	r.rec.Error = fmt.Sprintf("%s is not a descendant of %s, which %s: fetch that, merge it and push the result",
+		short(r.rec.Commit), short(tip), r.l.deployedBy(tip))
+	if r.rec.Force != "" {
+		r.rec.Error = fmt.Sprintf("%s was to be taken away, but now %s is deployed: look again, then push", short(r.rec.Force), short(tip))
+	}
 	return true, nil
 }
 
@@ -284,6 +305,10 @@ func (r *run) finish(err error) error {
 // fail records why the run failed. Of a deployment that exited, its code says all.
 func (r *run) fail(err error) {
 	r.rec.State, r.rec.Error = wire.Failed, plainError(err).Error()
+	if errors.As(err, new(cancelledError)) {
+		r.rec.State = wire.Cancelled
+		return
+	}
 	var exit *deployment.ExitError
 	if !errors.As(err, &exit) || r.rec.Signal != "" {
 		return

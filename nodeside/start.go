@@ -48,6 +48,9 @@ func start(ctx context.Context, l Layout, stdin io.Reader) (string, error) {
 	if by := sudoUser(); l.Root && by != "" {
 		q.By = trustedBy(by, q.By)
 	}
+	if q.Cancel {
+		return q.Run, l.underQueue(func() error { return l.cancel(q) })
+	}
 	kind, err := l.git().Line(ctx, "cat-file", "-t", q.Commit)
 	if err != nil {
 		return "", fmt.Errorf("nodeside: looking for commit %s: %w", q.Commit, err)
@@ -55,12 +58,22 @@ func start(ctx context.Context, l Layout, stdin io.Reader) (string, error) {
 	if kind != "commit" {
 		return "", fmt.Errorf("nodeside: %s is a %s, only commits are deployed", q.Commit, kind)
 	}
+	id := ""
+	err = l.underQueue(func() (err error) {
+		id, err = enqueue(ctx, l, q)
+		return err
+	})
+	return id, err
+}
+
+// underQueue does f while it holds the queue's lock.
+func (l Layout) underQueue(f func() error) error {
 	queue, err := l.lockQueue()
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer queue.Close()
-	return enqueue(ctx, l, q)
+	return f()
 }
 
 // sudoUser is who called sudo, which sets it; empty where root itself pushes.
@@ -104,18 +117,23 @@ func enqueue(ctx context.Context, l Layout, q Request) (string, error) {
 		return "", err
 	}
 	for _, r := range active {
-		if r.Commit == q.Commit && r.Check == q.Check {
+		if covers(r, q) {
 			return r.Run, l.join(q, r)
 		}
 	}
 	if err := l.begin(ctx, q); err != nil {
 		return "", err
 	}
-	if !q.Check {
+	if !q.Check && q.Force == "" {
 		// An older run that fails to be told finds out when its turn comes.
 		_ = l.supersede(ctx, q, active)
 	}
 	return q.Run, nil
+}
+
+// covers reports whether following run r is as good as the run that q asks for.
+func covers(r wire.Result, q Request) bool {
+	return r.Commit == q.Commit && r.Check == q.Check && (r.Rerun || !q.Rerun) && (r.Force == q.Force || q.Force == "")
 }
 
 // chooseBranch makes branch the deployed one where there is none yet; another one is an error.
@@ -173,14 +191,27 @@ func (l Layout) active() ([]wire.Result, error) {
 	return active, nil
 }
 
+// described names a run for people: what, who, since when.
+func described(r wire.Result) string {
+	text := fmt.Sprintf("run %s of %s", r.Run, short(r.Commit))
+	if r.By != "" {
+		text += " by " + r.By
+	}
+	since := r.Started
+	if since.IsZero() {
+		since = r.Queued
+	}
+	return text + since.Format(", since 15:04:05 -0700")
+}
+
 // join records that q's run is r.
 func (l Layout) join(q Request, r wire.Result) error {
 	now := time.Now()
 	joined := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check,
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: q.Host, Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Joined, Other: r.Run, Queued: now, Ended: now,
 	}
-	_, alive, err := runlog.Create(l.Runs(), joined, "run "+r.Run+" of the same commit is there already: following that")
+	_, alive, err := runlog.Create(l.Runs(), joined, "following "+described(r)+", which is there already")
 	if err == nil {
 		err = alive.Close()
 	}
@@ -196,7 +227,7 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 		}
 	}
 	r := wire.Result{
-		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check,
+		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Queued, Queued: time.Now(),
 	}
 	dir, alive, err := runlog.Create(l.Runs(), r)
@@ -211,10 +242,11 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 	return errors.Join(err, dir.SetRecord(r))
 }
 
-// supersede ends the runs that wait and that q, a descendant, makes needless.
+// supersede ends the runs that wait and that q, a descendant, makes needless. One that is to
+// take commits away is not: what comes after it may be no descendant of those.
 func (l Layout) supersede(ctx context.Context, q Request, active []wire.Result) error {
 	for _, r := range active {
-		if r.State != wire.Queued || r.Branch != q.Branch {
+		if r.State != wire.Queued || r.Branch != q.Branch || r.Force != "" {
 			continue
 		}
 		older, err := l.isAncestor(ctx, r.Commit, q.Commit)

@@ -80,8 +80,23 @@ func count(s *wire.NodeStatus, r wire.Result) {
 		s.Last = &r
 	}
 	if r.State == wire.OK && r.Commit == s.Commit && r.Ended.After(s.Since) {
-		s.Since = r.Ended
+		s.Since, s.By = r.Ended, r.By
 	}
+}
+
+// deployedBy says of commit, which is deployed, who did that, where it is known.
+func (l Layout) deployedBy(commit string) string {
+	s := wire.NodeStatus{Commit: commit}
+	all, _ := runlog.List(l.Runs()) // what cannot be read tells nothing
+	for _, r := range all {
+		if r.State.Final() {
+			count(&s, r)
+		}
+	}
+	if s.By == "" {
+		return "is deployed"
+	}
+	return s.By + " deployed"
 }
 
 // ended is when a run ended, or where it did not get to write that down, when it began.

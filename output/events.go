@@ -73,7 +73,7 @@ func (l *Lines) finished(e push.Finished) {
 	n.finish(e, l.now())
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
-	case push.KindCurrent:
+	case push.KindCurrent, push.KindStarted:
 		l.own(n, n.text, false)
 	case push.KindDeployed:
 		l.own(n, n.text+" in "+duration(n.took), false)

@@ -59,6 +59,8 @@ func (j *JSON) Emit(e push.Event) {
 		j.add(planJSON{j.head("plan"), e.Commit, e.Subject, orEmpty(e.Nodes)})
 	case push.Wave:
 		j.add(waveJSON{j.head("wave"), e.Number, e.Of, orEmpty(e.Nodes)})
+	case push.Compared:
+		j.add(comparedOf(j.head("compared"), e))
 	case push.Soaking:
 		j.add(soakJSON{j.head("soak"), e.For.Seconds()})
 	case push.Phase:

@@ -33,6 +33,38 @@ type waveJSON struct {
 	Nodes  []string `json:"nodes"`
 }
 
+type comparedJSON struct {
+	headJSON
+	Commit  string           `json:"commit"`
+	Plans   []comparisonJSON `json:"plans"`
+	Pending int              `json:"pending,omitempty"`
+}
+
+type comparisonJSON struct {
+	Node     string `json:"node"`
+	At       string `json:"at,omitempty"`
+	Relation string `json:"relation,omitempty"`
+	Missing  int    `json:"missing,omitempty"`
+	Extra    int    `json:"extra,omitempty"`
+	Outcome  string `json:"outcome,omitempty"`
+}
+
+// comparedOf is what the nodes of a wave have.
+func comparedOf(head headJSON, e push.Compared) comparedJSON {
+	out := comparedJSON{headJSON: head, Commit: e.Commit, Plans: []comparisonJSON{}, Pending: e.Pending}
+	for _, p := range e.Plans {
+		c := comparisonJSON{Node: p.Target.Host, At: string(p.At), Missing: p.Relation.Missing, Extra: p.Relation.Extra}
+		if p.At != "" {
+			c.Relation = p.Relation.Kind.String()
+		}
+		if p.Outcome != nil {
+			c.Outcome = string(p.Outcome.Kind())
+		}
+		out.Plans = append(out.Plans, c)
+	}
+	return out
+}
+
 type soakJSON struct {
 	headJSON
 	Seconds float64 `json:"seconds"`
@@ -84,6 +116,8 @@ func outcomeOf(head headJSON, e push.Finished, log string) outcomeJSON {
 	switch o := e.Outcome.(type) {
 	case push.Deployed:
 		out.Run, out.Plain = o.Run, o.Plain
+	case push.Started:
+		out.Run = o.Run
 	case push.Failed:
 		out.Run, out.Phase, out.ExitCode, out.Signal = o.Run, o.Phase, o.ExitCode, o.Signal
 	case push.Unknown:

@@ -80,6 +80,10 @@ func (l *Lines) Emit(e push.Event) {
 		l.planned(e)
 	case push.Wave:
 		l.wave(e)
+	case push.Compared:
+		for _, line := range comparedLines(e) {
+			l.news(line)
+		}
 	case push.Soaking:
 		l.news(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:

@@ -45,7 +45,7 @@ func Status(states []push.NodeState, c Color, width int) string {
 		}
 		fmt.Fprintln(&b, head)
 		for _, f := range g.line.facts[1:] {
-			fmt.Fprintf(&b, "    %s\n", Sanitize(f.String()))
+			fmt.Fprintf(&b, "    %s\n", Sanitize(f.of(len(g.hosts))))
 		}
 		for _, line := range wrap(strings.Fields(Fold(g.hosts)), max(minWrapWidth, cmp.Or(width, wrapWidth)-4)) {
 			fmt.Fprintf(&b, "    %s\n", Sanitize(strings.ReplaceAll(line, ", ", " ")))
@@ -76,6 +76,7 @@ type statusLine struct {
 // fact is a part of a state.
 type fact struct {
 	text   string
+	alone  string // what is added where no other node has the same facts
 	format string // of times, with one %s; empty for none
 	times  span
 }
@@ -97,10 +98,18 @@ func (f fact) String() string {
 	return f.text + fmt.Sprintf(f.format, f.times)
 }
 
+// of is the fact as it is told of so many nodes.
+func (f fact) of(nodes int) string {
+	if nodes == 1 {
+		return f.String() + f.alone
+	}
+	return f.String()
+}
+
 func (l *statusLine) add(text string) { l.facts = append(l.facts, fact{text: text}) }
 
 func (l *statusLine) addTimed(text, format string, t time.Duration) {
-	l.facts = append(l.facts, fact{text, format, span{max(0, t), max(0, t)}})
+	l.facts = append(l.facts, fact{text: text, format: format, times: span{max(0, t), max(0, t)}})
 }
 
 func (l statusLine) key() string {
@@ -223,6 +232,7 @@ func (l *statusLine) activeRuns(n *wire.NodeStatus) {
 			text += ", by " + r.By
 		}
 		l.addTimed(text, ", for %s", n.Now.Sub(began))
+		l.facts[len(l.facts)-1].alone = ": run " + r.Run
 	}
 	if len(n.Active) > 0 && l.order > calm {
 		l.order = orderRunning

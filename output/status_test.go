@@ -39,7 +39,7 @@ func TestStatusOfManyFitsAScreen(t *testing.T) {
 		case i == 77:
 			s.Node.Last = &wire.Result{Commit: string(oldCommit), State: wire.Failed, Phase: "deploy", ExitCode: 7, By: "ann@desk", Ended: s.Node.Now.Add(-time.Minute)}
 		case i == 78:
-			s.Node.Active = []wire.Result{{Commit: string(newCommit), State: wire.Running, Phase: "venv", By: "bob@desk", Started: s.Node.Now.Add(-90 * time.Second)}}
+			s.Node.Active = []wire.Result{{Run: "01KB2Q5T0N8Y4E6W3R9H7C1XJD", Commit: string(newCommit), State: wire.Running, Phase: "venv", By: "bob@desk", Started: s.Node.Now.Add(-90 * time.Second)}}
 		case i == 79:
 			s = push.NodeState{Target: s.Target, Err: errors.New("dialling web-079.example.com: refused")}
 		}
@@ -50,7 +50,7 @@ func TestStatusOfManyFitsAScreen(t *testing.T) {
 		"1 node of which nothing is known\n    dialling it: refused\n    web-079.example.com\n1 node current at 9f8e7d6, since 3h ago\n" +
 			"    last run: failed of 1a2b3c4 in deploy, exit code 7, by ann@desk, 1m ago\n",
 		"20 nodes behind by 3 commits, at 1a2b3c4, since 3h to 8d ago\n    roles web; troops 0.1.0\n",
-		"1 node current at 9f8e7d6, since 3h ago\n    running: 9f8e7d6 in venv, by bob@desk, for 1m\n",
+		"1 node current at 9f8e7d6, since 3h ago\n    running: 9f8e7d6 in venv, by bob@desk, for 1m: run 01KB2Q5T0N8Y4E6W3R9H7C1XJD\n",
 		"177 nodes current at 9f8e7d6, since 2h to 5h ago\n",
 	} {
 		if !strings.Contains(got, want) {

@@ -28,7 +28,7 @@ const (
 
 // kinds are the outcomes in the order in which they are counted.
 var kinds = [...]push.Kind{
-	push.KindDeployed, push.KindCurrent, push.KindSuperseded,
+	push.KindDeployed, push.KindStarted, push.KindCurrent, push.KindSuperseded,
 	push.KindUnreachable, push.KindFailed, push.KindRefused, push.KindUnknown, push.KindNotStarted,
 }
 
@@ -38,7 +38,7 @@ var troubles = [...]push.Kind{push.KindFailed, push.KindUnknown, push.KindRefuse
 
 func verdictOf(k push.Kind) verdict {
 	switch k {
-	case push.KindDeployed, push.KindCurrent:
+	case push.KindDeployed, push.KindStarted, push.KindCurrent:
 		return good
 	case push.KindNotStarted:
 		return idle

@@ -29,6 +29,16 @@ type Wave struct {
 	Nodes      []string // hosts, in order of the plan
 }
 
+// Compared says what the nodes of a wave get, by what they have. It comes once a wave: when
+// every node has shown what it has or failed to, or after [CompareTime] if any has by then.
+// No node waits for it: those that are quick may be at work already.
+type Compared struct {
+	Commit, Subject string     // object name, and the commit's first line
+	Plans           []NodePlan // of the nodes that have shown it, those that lack most commits first
+	Commits         []string   // the newest [MaxPlanCommits] that the first of them gets, newest first: short name and subject
+	Pending         int        // nodes that have not shown it
+}
+
 // Soaking says that a wave has ended well and that its nodes are looked at again after a while.
 type Soaking struct {
 	For time.Duration
@@ -85,6 +95,7 @@ type Finished struct {
 
 func (Planned) event()   {}
 func (Wave) event()      {}
+func (Compared) event()  {}
 func (Soaking) event()   {}
 func (Phase) event()     {}
 func (Connected) event() {}

@@ -20,7 +20,7 @@ func (n *node) checkUp(ctx context.Context) Outcome {
 		return Unreachable{Err: err}
 	}
 	defer func() { n.hangUp() }()
-	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}, limits: n.rollout.limits}
+	f := n.follower(ulid.Make().String())
 	command := "check " + f.run
 	if by, err := QuotePath(n.rollout.By); err == nil {
 		command += " " + by

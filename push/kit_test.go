@@ -158,6 +158,7 @@ type recorder struct {
 	streams  map[push.Stream]*bytes.Buffer // of all nodes
 	finished map[string]push.Finished
 	phases   map[string][]string
+	compared []push.Compared
 }
 
 // source is one stream of one node.
@@ -190,6 +191,8 @@ func (r *recorder) Emit(e push.Event) {
 		buffer(r.streams, e.Stream).Write(data)
 	case push.Phase:
 		r.phases[e.Node] = append(r.phases[e.Node], e.Phase)
+	case push.Compared:
+		r.compared = append(r.compared, e)
 	case push.Finished:
 		r.finished[e.Node] = e
 	}
@@ -226,6 +229,15 @@ func (r *recorder) await(t *testing.T, node, text string) {
 		if done, ok := r.finished[node]; ok {
 			t.Fatalf("%s finished (%v) without printing %q:\n%s", node, done.Outcome, text, r.locked(node))
 		}
+		r.changed.Wait()
+	}
+}
+
+// awaitCompared blocks until it was told what nodes get.
+func (r *recorder) awaitCompared() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.compared) == 0 {
 		r.changed.Wait()
 	}
 }

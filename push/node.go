@@ -21,6 +21,7 @@ type node struct {
 	rollout *Rollout
 	store   *packs.Store
 	target  Target
+	shown   func(NodePlan) // hears what the node will get
 	conn    Conn
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
@@ -58,9 +59,11 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
-	if out := n.compare(ctx, at); out != nil {
+	plan := n.compare(ctx, at, troops)
+	n.shown(plan)
+	if plan.Outcome != nil {
 		s.end(ctx)
-		return out
+		return plan.Outcome
 	}
 	if !troops {
 		return n.pushBranch(ctx, s, branch, at)
@@ -97,68 +100,13 @@ func (n *node) by(err error) error {
 	return fmt.Errorf("%w (reached by %s)", err, n.way)
 }
 
-// deployedBranch finds in an advertisement the branch that the repository deploys, whether it
-// is a troops node's, and the commit that the branch is at, empty for none. A node does not
-// name its branch, so the name counts only where the second channel is refused.
-func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, troops bool, at gitwire.OID) {
-	if _, troops = adv.Ref(wire.AdvertisedRef); !troops {
-		at, _ = adv.Ref(want)
-		return want, false, at
-	}
-	at, ok := adv.Ref(wire.DeployedRef)
-	if oid, has := adv.Ref(want); !ok || has && oid == at {
-		return want, true, at
-	}
-	for _, r := range adv.Refs {
-		if r.OID == at && strings.HasPrefix(r.Name, "refs/heads/") {
-			return r.Name, true, at
-		}
-	}
-	return want, true, at
-}
-
-// compare decides by the commit that the node is at whether there is anything to do: nil means
-// go on. Nothing but a fast-forward is.
-func (n *node) compare(ctx context.Context, at gitwire.OID) Outcome {
-	if at == "" {
-		return nil
-	}
-	rel, err := n.store.Relation(ctx, at, n.rollout.Commit)
-	if err != nil {
-		return Failed{Phase: PhasePush, Err: fmt.Errorf("comparing with the node's commit %s: %w", short(at), err)}
-	}
-	switch rel.Kind {
-	case packs.Equal:
-		return Current{}
-	case packs.Behind:
-		return nil
-	case packs.Ahead:
-		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which is later than %s", short(at), short(n.rollout.Commit)),
-			Hint:   fmt.Sprintf("deploy %s or a descendant of it", short(at)),
-		}
-	case packs.Diverged:
-		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which is not an ancestor of %s", short(at), short(n.rollout.Commit)),
-			Hint:   fmt.Sprintf("merge %s and push the result", short(at)),
-		}
-	default:
-		if len(n.store.Shallow()) > 0 {
-			return Refused{
-				Reason: fmt.Sprintf("the node is at %s, which this shallow clone does not have", short(at)),
-				Hint:   "git fetch --unshallow (in CI: check out with the whole history)",
-			}
-		}
-		return Refused{
-			Reason: fmt.Sprintf("the node is at %s, which this repository does not have", short(at)),
-			Hint:   "somebody else deployed it: fetch their work (git fetch), merge it and push the result",
-		}
-	}
-}
-
 // pushRun asks a troops node for a run and follows it.
 func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwire.OID) Outcome {
-	f := &follower{emit: n.emit, phase: n.phase, run: ulid.Make().String(), seen: func() {}, limits: n.rollout.limits}
+	f := n.follower(ulid.Make().String())
+	ask := gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}
+	if n.rollout.NoWait {
+		return n.startRun(ctx, s, ask, f.run, n.options(branch, at))
+	}
 	a, err := f.attach(ctx, n.conn, n.rollout.RepoPath)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -172,7 +120,7 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 	}
 	defer func() { a.close() }()
 
-	err = n.send(ctx, s, gitwire.Command{Ref: wire.RunRefPrefix + f.run, Old: s.none(), New: n.rollout.Commit}, branch)
+	err = n.send(ctx, s, ask, n.options(branch, at))
 	if err != nil && ctx.Err() != nil {
 		return Unknown{Run: f.run, Err: errLeft}
 	}
@@ -186,6 +134,22 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 		}
 	}
 	return n.refind(ctx, f, &a, lost, err)
+}
+
+func (n *node) follower(run string) *follower {
+	return &follower{emit: n.emit, phase: n.phase, run: run, seen: func() {}, limits: n.rollout.limits}
+}
+
+// startRun asks a troops node for a run and leaves once the node has it.
+func (n *node) startRun(ctx context.Context, s *session, ask gitwire.Command, run string, options []string) Outcome {
+	err := n.send(ctx, s, ask, options)
+	switch out := rejected(err); {
+	case err == nil:
+		return Started{Run: run}
+	case ctx.Err() == nil && out != nil:
+		return out
+	}
+	return Unknown{Run: run, Err: errors.Join(errNotTaken, err)}
 }
 
 // refind looks for a node that was lost during a run and follows the run to its end. Where the
@@ -252,7 +216,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 	if at == "" {
 		at = s.none()
 	}
-	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, branch)
+	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, n.options(branch, at))
 	if err == nil {
 		_, troops := s.adv.Ref(wire.AdvertisedRef) // then the hook told how the run ended
 		return Deployed{Plain: !troops}
@@ -280,6 +244,9 @@ func (n *node) outcome(asked string) Outcome {
 		}
 		return Deployed{Run: r.Run}
 	case wire.Current:
+		if n.rollout.Rerun {
+			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: install this one there"}
+		}
 		return Current{}
 	case wire.Superseded:
 		return Superseded{By: r.Other}

@@ -19,6 +19,7 @@ type Kind string
 // The kinds of outcomes, one for each type.
 const (
 	KindDeployed    Kind = "deployed"
+	KindStarted     Kind = "started"
 	KindCurrent     Kind = "current"
 	KindFailed      Kind = "failed"
 	KindRefused     Kind = "refused"
@@ -32,6 +33,11 @@ const (
 type Deployed struct {
 	Run   string // empty for a plain repository
 	Plain bool   // a repository without troops: only the ref update is known to be right
+}
+
+// Started is a run that the node took, and whose end nobody waited for.
+type Started struct {
+	Run string
 }
 
 // Current is a node that had the commit before the push; nothing ran.
@@ -76,6 +82,7 @@ type NotStarted struct {
 
 // Kind implements [Outcome].
 func (Deployed) Kind() Kind    { return KindDeployed }
+func (Started) Kind() Kind     { return KindStarted }     // Kind implements [Outcome].
 func (Current) Kind() Kind     { return KindCurrent }     // Kind implements [Outcome].
 func (Failed) Kind() Kind      { return KindFailed }      // Kind implements [Outcome].
 func (Refused) Kind() Kind     { return KindRefused }     // Kind implements [Outcome].
@@ -91,6 +98,9 @@ func (o Deployed) String() string {
 	}
 	return "deployed"
 }
+
+// String implements [Outcome].
+func (o Started) String() string { return "started run " + o.Run }
 
 // String implements [Outcome].
 func (Current) String() string { return "current" }
@@ -141,4 +151,4 @@ func (o NotStarted) String() string {
 	return "not started: " + o.Why
 }
 
-var _ = []Outcome{Deployed{}, Current{}, Failed{}, Refused{}, Unreachable{}, Unknown{}, Superseded{}, NotStarted{}}
+var _ = []Outcome{Deployed{}, Started{}, Current{}, Failed{}, Refused{}, Unreachable{}, Unknown{}, Superseded{}, NotStarted{}}

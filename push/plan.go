@@ -18,15 +18,21 @@ const MaxPlanCommits = 10
 
 // NodePlan is what a push would do to one node, by what the node shows now.
 type NodePlan struct {
-	Target  Target
-	At      gitwire.OID // what it has deployed; empty for nothing
-	Missing int         // commits that it would get, where At is not empty
-	Outcome Outcome     // what it would come to without a push: current, refused, unreachable, failed; nil: it would get the commit
+	Target   Target
+	At       gitwire.OID    // what it has deployed; empty for nothing
+	Relation packs.Relation // of At to the rollout's commit; no meaning where At is empty
+	Outcome  Outcome        // what it would come to without a push: current, refused, unreachable, failed; nil: it would get the commit
 }
 
-// Change is what nodes that are at one commit would get.
+// Loses reports whether the node has deployed what the rollout's commit does not have.
+func (p NodePlan) Loses() bool {
+	return p.At != "" && p.Relation.Kind != packs.Equal && p.Relation.Kind != packs.Behind
+}
+
+// Change is what nodes that are at one commit would get, and lose.
 type Change struct {
 	Commits []string // the newest [MaxPlanCommits] commits, each as its short name and its subject, newest first
+	Lost    []string // commits that are taken away, likewise
 	Files   []string // of deploy.py, requirements.txt, roles.toml and deploy: those that change
 }
 
@@ -37,6 +43,20 @@ func (r *Rollout) Plan(ctx context.Context) ([]NodePlan, error) {
 		return nil, err
 	}
 	return lookAtAll(ctx, r, slices.Concat(r.TargetsByWave()...), (*node).plan)
+}
+
+// AllowForce lets the rollout take away what plans, of nodes that were just looked at, say that
+// nodes would lose: exactly these commits on these nodes. A node that is at another one when its
+// turn comes refuses. It changes the plans accordingly, and reports whether there are such nodes.
+func (r *Rollout) AllowForce(plans []NodePlan) bool {
+	r.Force = make(map[string]gitwire.OID)
+	for i, p := range plans {
+		if _, refused := p.Outcome.(Refused); refused && p.Loses() {
+			r.Force[p.Target.Host] = p.At
+			plans[i].Outcome = nil
+		}
+	}
+	return len(r.Force) > 0
 }
 
 // lookAtAll asks targets something, in parallel, and gives the answers in their order.
@@ -66,42 +86,40 @@ func (n *node) plan(ctx context.Context) NodePlan {
 		return p
 	}
 	defer n.hangUp()
-	var err error
-	if p.At, _, err = n.advertised(ctx); err != nil {
-		p.Outcome = Failed{Phase: PhasePush, Err: err}
-		return p
-	}
-	if p.Outcome = n.compare(ctx, p.At); p.Outcome != nil || p.At == "" {
-		return p
-	}
-	rel, err := n.store.Relation(ctx, p.At, n.rollout.Commit)
+	at, troops, err := n.advertised(ctx)
 	if err != nil {
 		p.Outcome = Failed{Phase: PhasePush, Err: err}
+		return p
 	}
-	p.Missing = rel.Missing
-	return p
+	return n.compare(ctx, at, troops)
 }
 
-// Change says what comes with the rollout's commit to nodes that are at another one, which
-// exists here; empty means nodes that have nothing.
-func (r *Rollout) Change(ctx context.Context, at gitwire.OID) (Change, error) {
-	var c Change
-	revs := []string{string(r.Commit)}
-	if at != "" {
-		revs = append(revs, "^"+string(at))
-	}
-	args := append([]string{"log", "--no-show-signature", "--no-color", "--format=%h %s", fmt.Sprintf("--max-count=%d", MaxPlanCommits)}, revs...)
-	out, err := r.lines(ctx, append(args, "--")...)
-	if err != nil {
+// Change says what comes with the rollout's commit to nodes that are where p's is. Of a commit
+// that does not exist here nothing is known.
+func (r *Rollout) Change(ctx context.Context, p NodePlan) (c Change, err error) {
+	to, from := string(r.Commit), string(p.At)
+	switch {
+	case from == "":
+		c.Commits, err = r.log(ctx, to)
 		return c, err
-	}
-	c.Commits = out
-	if at == "" {
+	case p.Relation.Kind == packs.Unknown, p.Relation.Kind == packs.Equal:
 		return c, nil
 	}
-	c.Files, err = r.lines(ctx, "diff", "--no-ext-diff", "--no-color", "--name-only", string(at), string(r.Commit), "--",
+	if c.Commits, err = r.log(ctx, to, "^"+from); err != nil {
+		return c, err
+	}
+	if c.Lost, err = r.log(ctx, from, "^"+to); err != nil {
+		return c, err
+	}
+	c.Files, err = r.lines(ctx, "diff", "--no-ext-diff", "--no-color", "--name-only", from, to, "--",
 		"deploy.py", "deploy", "requirements.txt", "roles.toml")
 	return c, err
+}
+
+// log lists the newest commits of a range.
+func (r *Rollout) log(ctx context.Context, revs ...string) ([]string, error) {
+	args := append([]string{"log", "--no-show-signature", "--no-color", "--format=%h %s", fmt.Sprintf("--max-count=%d", MaxPlanCommits)}, revs...)
+	return r.lines(ctx, append(args, "--")...)
 }
 
 // lines runs a git command and splits what it prints.

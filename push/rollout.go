@@ -59,6 +59,13 @@ type Rollout struct {
 	Soak    time.Duration // waited after each wave but the last
 	MaxFail *Share        // stops the rollout once more nodes than that are not well; nil: with waves, none may be
 
+	Rerun bool                   // deploy again to the nodes that have the commit
+	Force map[string]gitwire.OID // by host, the deployed commit that may be taken away there; see [Rollout.AllowForce]
+
+	// NoWait leaves troops nodes once they have taken the run: [Started]. Repositories without
+	// troops are pushed to as ever.
+	NoWait bool
+
 	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
 	Starting context.Context
 }

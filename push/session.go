@@ -77,8 +77,8 @@ func (s *session) end(ctx context.Context) {
 
 // send pushes one command over the session; a node that cannot complete a thin pack gets a
 // whole one on a second try. The error is nil where the node did the command; see [rejected].
-func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch string) error {
-	said, err := n.sendOnce(ctx, s, cmd, branch, true)
+func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, options []string) error {
+	said, err := n.sendOnce(ctx, s, cmd, options, true)
 	if !incomplete(err, said) {
 		return err
 	}
@@ -89,7 +89,7 @@ func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, branch
 	}
 	s.close()
 	*s = *again
-	_, err = n.sendOnce(ctx, s, cmd, branch, false)
+	_, err = n.sendOnce(ctx, s, cmd, options, false)
 	return err
 }
 
@@ -103,7 +103,7 @@ func incomplete(err error, said string) bool {
 }
 
 // sendOnce returns the end of what the node's git and hooks said, too.
-func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, branch string, thin bool) (string, error) {
+func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, options []string, thin bool) (string, error) {
 	flags, haves := packs.FlagsOf(s.adv), packs.HavesOf(s.adv)
 	if !thin {
 		flags.NoThin, haves = true, nil
@@ -121,7 +121,7 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, br
 	defer up.timer.Stop()
 	req := gitwire.Request{Commands: []gitwire.Command{cmd}, Shallow: n.store.Shallow(), Pack: pack, Agent: "troops"}
 	if s.adv.Caps.Has("push-options") {
-		req.Options = []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
+		req.Options = options
 	}
 	h := &band{n: n}
 	report, err := s.git.Push(ctx, up, req, h)
@@ -130,6 +130,18 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, br
 		err = report.Err() // a run is followed elsewhere: what else git would have said does not matter
 	}
 	return h.said.String(), err
+}
+
+// options tell the node's hook what the push is about, given what the node has deployed.
+func (n *node) options(branch string, at gitwire.OID) []string {
+	o := []string{wire.OptionHost + n.target.Name, wire.OptionBranch + branch, wire.OptionBy + n.rollout.By}
+	if n.rollout.Rerun {
+		o = append(o, wire.OptionRerun+"yes")
+	}
+	if n.forced(at) {
+		o = append(o, wire.OptionForce+string(at))
+	}
+	return o
 }
 
 func isRun(cmd gitwire.Command) bool { return strings.HasPrefix(cmd.Ref, wire.RunRefPrefix) }

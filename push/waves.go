@@ -67,11 +67,13 @@ func (w *waves) run(ctx context.Context) {
 
 // wave deploys to the nodes from..end at once, as many as may be.
 func (w *waves) wave(ctx context.Context, from, end int) {
+	c := w.rollout.comparison(ctx, end-from)
+	defer c.end()
 	var g errgroup.Group
 	g.SetLimit(w.rollout.Parallel)
 	for i := from; i < end; i++ {
 		g.Go(func() error {
-			w.one(ctx, i)
+			w.one(ctx, i, c)
 			return nil
 		})
 	}
@@ -79,14 +81,15 @@ func (w *waves) wave(ctx context.Context, from, end int) {
 }
 
 // one deploys to one node and tells its end.
-func (w *waves) one(ctx context.Context, i int) {
+func (w *waves) one(ctx context.Context, i int, c *comparison) {
 	begin := time.Now()
 	if why := w.over(ctx); why != "" {
 		w.finish(i, begin, NotStarted{Why: why}, nil)
 		return
 	}
-	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i]}
+	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i], shown: c.note}
 	out := n.deploy(ctx)
+	c.note(NodePlan{Target: n.target, Outcome: out}) // where the node never came to show anything
 	w.budget.count(out)
 	w.finish(i, begin, out, n)
 }
@@ -179,7 +182,7 @@ func (r *Rollout) budget() *budget {
 
 func (b *budget) count(o Outcome) {
 	switch o.Kind() {
-	case KindDeployed, KindCurrent, KindNotStarted:
+	case KindDeployed, KindStarted, KindCurrent, KindNotStarted:
 		return
 	}
 	b.mu.Lock()

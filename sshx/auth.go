@@ -61,6 +61,7 @@ type authAttempt struct {
 	current  *candidate
 	signErr  error // of current
 
+	hop         bool   // of a jump host: others wait for it already, so it waits for nobody's keys
 	leave       func() // ends our scouting; nil where another host scouts
 	connections int    // on which keys were refused up to the limit
 	lost        int    // connections that were made again
@@ -83,6 +84,10 @@ func (a *authAttempt) end() {
 		a.leave()
 	}
 }
+
+// scouts reports whether other hosts wait for this one to find out which key is taken: they
+// may have all the turns at the sshd, so it must not wait for one.
+func (a *authAttempt) scouts() bool { return a.leave != nil }
 
 // again reports whether another connection is due after err: to offer more keys, or since the
 // server did not wait as long as we had to.
@@ -168,7 +173,7 @@ func (a *authAttempt) take() (candidate, bool) {
 // is it, and moves that key to the front.
 func (a *authAttempt) scout() error {
 	group := groupOf(a.s)
-	if len(a.keys) > 1 {
+	if len(a.keys) > 1 && !a.hop {
 		scouted, leave := a.client.winners.enter(group)
 		if a.leave = leave; leave == nil {
 			a.await(scouted)

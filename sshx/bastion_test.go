@@ -251,7 +251,11 @@ func TestABastionThatDoesNotForward(t *testing.T) {
 			h := bastionHome(t, waysThrough[way], node, first, second)
 			c := h.client(Options{})
 			c.backoff = func(context.Context, time.Duration) error { t.Error("it was tried again"); return nil }
-			for _, err := range reach(t, c, node.nodes(t, 3)) {
+			errs := reach(t, c, node.nodes(t, 3))
+			if len(errs) != 3 {
+				t.Errorf("%d of 3 nodes are not reached", len(errs))
+			}
+			for _, err := range errs {
 				if !strings.Contains(err.Error(), "set AllowTcpForwarding yes, and check PermitOpen, in") {
 					t.Errorf("got %v", err)
 				}

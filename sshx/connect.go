@@ -23,7 +23,7 @@ func (a *attempt) transport(ctx context.Context) (w *wire, done func(error), err
 	}
 	a.clock.stop()
 	// Names that lead to one address lead to one sshd.
-	release, err := a.c.pace.acquire(ctx, netip.AddrPortFrom(addrs[0], uint16(a.r.s.Port)).String())
+	release, err := a.turn(ctx, netip.AddrPortFrom(addrs[0], uint16(a.r.s.Port)).String())
 	if err != nil {
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}
@@ -35,6 +35,14 @@ func (a *attempt) transport(ctx context.Context) (w *wire, done func(error), err
 	return &wire{Conn: conn}, func(error) { release() }, nil
 }
 
+// turn waits until the sshd that a key names may be dialled once more.
+func (a *attempt) turn(ctx context.Context, key string) (release func(), err error) {
+	if a.auth.scouts() {
+		return func() {}, nil // one more, for all those that wait
+	}
+	return a.c.pace.acquire(ctx, key)
+}
+
 // viaJump opens a tunnel through the connection to a jump host, which is shared.
 func (a *attempt) viaJump(ctx context.Context) (*wire, func(error), error) {
 	s := a.r.s
@@ -42,7 +50,7 @@ func (a *attempt) viaJump(ctx context.Context) (*wire, func(error), error) {
 	if err != nil {
 		return nil, nil, a.fail(ctx, StageJump, err)
 	}
-	release, err := a.c.pace.acquire(ctx, a.r.paceKey())
+	release, err := a.turn(ctx, a.r.paceKey())
 	if err != nil {
 		lease.end()
 		return nil, nil, a.fail(ctx, StageConnect, err)
@@ -62,7 +70,7 @@ func (a *attempt) viaJump(ctx context.Context) (*wire, func(error), error) {
 // viaProxy starts a ProxyCommand.
 func (a *attempt) viaProxy(ctx context.Context) (*wire, func(error), error) {
 	s := a.r.s
-	release, err := a.c.pace.acquire(ctx, a.r.paceKey())
+	release, err := a.turn(ctx, a.r.paceKey())
 	if err != nil {
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}

@@ -38,7 +38,7 @@ func isFinal(err error) bool {
 // and once more where another type of host key must be asked for or the jump host was lost.
 func (c *Client) dialNative(ctx context.Context, r *route) (*Conn, error) {
 	exact, again, penalised := r.keyOnly, false, 0
-	auth := &authAttempt{client: c, s: r.s}
+	auth := &authAttempt{client: c, s: r.s, hop: r.hop}
 	defer auth.end()
 	for try := 1; ; {
 		conn, err := c.dialOnce(ctx, r, auth, exact)
@@ -105,7 +105,7 @@ func (c *Client) dialOnce(ctx context.Context, r *route, auth *authAttempt, exac
 	defer cancel(nil)
 	a.clock = &clock{cancel: cancel, stage: StageConnect}
 	defer a.clock.stop()
-	a.check = c.known.newCheck(s, r.shown, exact)
+	a.check = c.known.newCheck(s, r.target.sshArgs(), exact)
 	a.check.seeOnly = r.keyOnly
 	auth.begin(ctx, a.clock.pause)
 

@@ -30,15 +30,15 @@ type DialError struct {
 
 // Error is one line that is safe to show: text of the peer is escaped and cut.
 func (e *DialError) Error() string {
-	if own, ok := e.Err.(interface{ wholeSentence() }); ok && own != nil {
-		return "sshx: dialling " + e.Host + ": " + e.Err.Error()
-	}
 	if hop, ok := e.Err.(*DialError); ok {
 		return "sshx: dialling " + e.Host + ": " + e.Stage + ": " + strings.TrimPrefix(hop.Error(), "sshx: ")
 	}
 	where := e.Host
 	if e.Addr != "" && e.Addr != e.Host && !strings.HasPrefix(e.Addr, e.Host+":") {
 		where += " (" + e.Addr + ")"
+	}
+	if own, ok := e.Err.(interface{ wholeSentence() }); ok && own != nil {
+		return "sshx: dialling " + where + ": " + e.Err.Error()
 	}
 	return fmt.Sprintf("sshx: dialling %s: %s: %s", where, e.Stage, printable(e.Err.Error()))
 }

@@ -54,15 +54,15 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		{"jump host refuses", gone, "ProxyJump JUMP", noJump, Options{}, "node: proxy jump: dialling JUMP: tester@127.0.0.1 refused: the server took none of ~/id; not offered: no agent is running (SSH_AUTH_SOCK is not set); add one of these keys " +
 			"to ~tester/.ssh/authorized_keys on the host, or name the right one with IdentityFile"},
 		{"jump host is full", gone, "ProxyJump JUMP", full, Options{}, `node: proxy jump: dialling JUMP: handshake: the server said "Exceeded MaxStartups" (tried 6 times)` + limits},
-		{"proxy fails", gone, "ProxyCommand sh -c 'echo no route to the bastion >&2; exit 3'", nil, Options{}, `node: its ProxyCommand ended (exit status 3), it said: "no route to the bastion"`},
-		{"proxy fails silently", gone, "ProxyCommand sh -c 'exit 3'", nil, Options{}, "node: its ProxyCommand ended (exit status 3); run it by hand to see why"},
-		{"proxy is missing", gone, "ProxyCommand /nowhere/nc %h %p", nil, Options{}, "node: its ProxyCommand ended (exit status 127), it said: */nowhere/nc: not found*"},
+		{"proxy fails", gone, "ProxyCommand sh -c 'echo no route to the bastion >&2; exit 3'", nil, Options{}, `node (ADDR): its ProxyCommand ended (exit status 3), it said: "no route to the bastion"`},
+		{"proxy fails silently", gone, "ProxyCommand sh -c 'exit 3'", nil, Options{}, "node (ADDR): its ProxyCommand ended (exit status 3); run it by hand to see why"},
+		{"proxy is missing", gone, "ProxyCommand /nowhere/nc %h %p", nil, Options{}, "node (ADDR): its ProxyCommand ended (exit status 127), it said: */nowhere/nc: not found*"},
 		{"proxy meets a reset", gone, "ProxyCommand sh -c 'echo Connection reset by 10.0.0.1 port 22 >&2; exit 255'", nil, Options{}, "node (ADDR): handshake: the server closed the connection before its banner, " +
 			`or its jump host did: its ProxyCommand said "Connection reset by 10.0.0.1 port 22" (tried 6 times)` + limits},
 		{"proxy is refused", gone, "ProxyCommand sh -c 'echo \"u@b: Permission denied (publickey).\" >&2; exit 255'", nil, Options{},
-			`node: its ProxyCommand ended (exit status 255), it said: "u@b: Permission denied (publickey)."; its jump host refuses us: try it alone by ssh, and put its key in order`},
+			`node (ADDR): its ProxyCommand ended (exit status 255), it said: "u@b: Permission denied (publickey)."; its jump host refuses us: try it alone by ssh, and put its key in order`},
 		{"proxy may not forward", gone, "ProxyCommand sh -c 'echo channel 0: open failed: administratively prohibited: open failed >&2; exit 255'", nil, Options{},
-			`node: its ProxyCommand ended (exit status 255), it said: "channel 0: open failed: administratively prohibited: open failed"; its jump host does not forward: ` +
+			`node (ADDR): its ProxyCommand ended (exit status 255), it said: "channel 0: open failed: administratively prohibited: open failed"; its jump host does not forward: ` +
 				"set AllowTcpForwarding yes, and check PermitOpen, in the sshd_config there"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -57,7 +57,7 @@ func TestUnknownHostKey(t *testing.T) {
 		if e.Kind != KeyUnknown || e.Fingerprint != want || e.KeyType != "ssh-ed25519" || e.Host != s.name() || e.File != h.path("known_hosts") {
 			t.Errorf("%+v", e)
 		}
-		for _, part := range []string{"is not known (ssh-ed25519 " + want, "`ssh " + s.addr + "`", "`ssh-keyscan -p " + s.port() + " 127.0.0.1` to " + h.path("known_hosts")} {
+		for _, part := range []string{"is not known (ssh-ed25519 " + want, "`ssh -p " + s.port() + " 127.0.0.1`", "`ssh-keyscan -p " + s.port() + " 127.0.0.1` to " + h.path("known_hosts")} {
 			if !strings.Contains(e.Error(), part) {
 				t.Errorf("%v\nlacks %q", e, part)
 			}

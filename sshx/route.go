@@ -2,6 +2,7 @@ package sshx
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"strconv"
@@ -18,19 +19,30 @@ type route struct {
 	s      *settings
 	jump   *route // nil for a direct connection or a ProxyCommand
 
-	hop     bool // it is a jump host of another
-	keyOnly bool // a dial ends with the host key: errSeen, or what is wrong with it
+	hop     bool   // it is a jump host of another
+	trust   string // of a hop: tells apart what else its connection depends on
+	keyOnly bool   // a dial ends with the host key: errSeen, or what is wrong with it
 }
 
 // id names the host of a route apart from how it is reached.
 func (r *route) id() string { return fmt.Sprintf("%s@%s:%d", r.s.User, r.s.HostName, r.s.Port) }
 
-// path names the whole route: connections with equal paths can be shared.
+// path names the whole route: connections with equal paths can be shared. Two names of one
+// jump host are two paths where they differ in a setting, such as whose key it must show, who
+// logs in by which key, and with what that key may do there.
 func (r *route) path() string {
-	if r.jump == nil {
-		return r.id()
+	path := r.id() + r.trust
+	if r.jump != nil {
+		path += " via " + r.jump.path()
 	}
-	return r.id() + " via " + r.jump.path()
+	return path
+}
+
+// becomeHop makes r a jump host of another.
+func (r *route) becomeHop() {
+	same := *r.s
+	same.Alias = same.keyName() // all else that a name can change is in the other settings
+	r.hop, r.trust = true, fmt.Sprintf(" (%x)", sha256.Sum256(fmt.Appendf(nil, "%#v", same)))
 }
 
 // address names the sshd of a route, whoever the user.
@@ -87,6 +99,6 @@ func (c *Client) plan(ctx context.Context, shown string, via []string, seen []Ta
 	if r.jump, err = c.plan(ctx, last, before, append(seen[:len(seen):len(seen)], t)); err != nil {
 		return nil, fmt.Errorf("proxy jump %s: %w", quote(last), err)
 	}
-	r.jump.hop = true
+	r.jump.becomeHop()
 	return r, nil
 }

@@ -31,7 +31,6 @@ type settings struct {
 	BindInterface      string
 	ConnectTimeout     time.Duration // 0 where not configured
 	ConnectionAttempts int
-	TCPKeepAlive       bool
 	RekeyBytes         int64 // 0 for the library's default
 
 	IdentityFiles    []string // existing or not, in order
@@ -152,7 +151,7 @@ func canonicalJumps(jumps string) (string, error) {
 // scalars types the words, flags, numbers and times. Their form was checked when a file
 // was read; `ssh -G` is checked here.
 func (r raw) scalars(s *settings) error {
-	s.StrictHostKey, s.PasswordPrompts, s.PubkeyAuth, s.TCPKeepAlive = "ask", 3, true, true
+	s.StrictHostKey, s.PasswordPrompts, s.PubkeyAuth = "ask", 3, true
 	for keyword, dst := range map[string]*string{
 		"bindaddress": &s.BindAddress, "bindinterface": &s.BindInterface, "preferredauthentications": &s.PreferredAuth,
 		"ciphers": &s.Ciphers, "macs": &s.MACs, "kexalgorithms": &s.KexAlgorithms, "hostkeyalgorithms": &s.HostKeyAlgorithms,
@@ -172,7 +171,6 @@ func (r raw) scalars(s *settings) error {
 		typed(r, "batchmode", &s.BatchMode, parseFlag),
 		typed(r, "hashknownhosts", &s.HashKnownHosts, parseFlag),
 		typed(r, "nohostauthenticationforlocalhost", &s.NoHostAuthLocalhost, parseFlag),
-		typed(r, "tcpkeepalive", &s.TCPKeepAlive, parseFlag),
 		typed(r, "gssapiauthentication", &s.GSSAPI, parseFlag),
 		typed(r, "hostbasedauthentication", &s.Hostbased, parseFlag),
 		typed(r, "proxyusefdpass", &s.ProxyUseFdpass, parseFlag),

@@ -103,7 +103,7 @@ type surveyedHop struct {
 // reachable reports whether the host of a route can be dialled as far as host keys are
 // concerned, and notes its key or that of a jump host where that must be asked about first.
 func (s *survey) reachable(ctx context.Context, r *route) bool {
-	check := s.client.known.newCheck(r.s, r.shown, true)
+	check := s.client.known.newCheck(r.s, r.target.sshArgs(), true)
 	// The same sshd under two names is asked for each: they can have different keys on file.
 	id := fmt.Sprintf("%s at %s: %s %v %q %q", check.name, r.address(), r.s.StrictHostKey, r.s.BatchMode, r.s.UserKnownHosts, r.s.ControlPath)
 	s.mu.Lock()

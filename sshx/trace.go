@@ -25,6 +25,7 @@ type Hop struct {
 	Name   string // as asked for, or as a ProxyJump names it
 	Detail string // what the configuration makes of the name; safe to show
 	Last   bool   // it is the host that was asked for
+	SSH    string // words of a shell that give this host to ssh
 }
 
 // Route resolves a host and its jump hosts without contacting any: the hops in the order in
@@ -42,7 +43,7 @@ func (r *route) hops() []Hop {
 	if r.jump != nil {
 		before = r.jump.hops()
 	}
-	return append(before, Hop{ID: r.path(), Name: printable(r.shown), Detail: r.describe(), Last: !r.hop})
+	return append(before, Hop{ID: r.path(), Name: printable(r.shown), Detail: r.describe(), Last: !r.hop, SSH: r.target.sshArgs()})
 }
 
 // describe tells what the configuration makes of a host, all but its keys.

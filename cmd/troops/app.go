@@ -67,7 +67,7 @@ func newApp(g *global) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
-			newPush(g), newStatus(g), newHosts(g), newDoctor(g), newDeploy(g), newDemo(g), newNode(g),
+			newPush(g), newCancel(g), newStatus(g), newHosts(g), newDoctor(g), newBootstrap(g), newDeploy(g), newDemo(g), newNode(g),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
@@ -91,7 +91,7 @@ func newApp(g *global) *cli.App {
 }
 
 const exitStatusHelp = `Exit codes:
-   0    every selected node is deployed or current
+   0    every selected node is deployed or current; with --no-wait, or has taken the run
    1    some node failed, was refused, superseded or unreachable
    2    usage, repository or inventory error, or host keys not accepted: nothing was deployed
    3    the rollout was stopped, later nodes were not started

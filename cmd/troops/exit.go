@@ -13,7 +13,7 @@ import (
 // The exit codes, a contract with scripts and CI jobs (README.md, "Exit codes"). Codes that a
 // reader does not know mean failure.
 const (
-	exitOK          = 0   // every selected node is deployed or current
+	exitOK          = 0   // every selected node is deployed or current; with --no-wait, or has taken the run
 	exitNodes       = 1   // some node failed, was refused or unreachable
 	exitUsage       = 2   // usage, repository, inventory or new host keys: nothing was deployed
 	exitPolicy      = 3   // the rollout was stopped, later nodes were not started
@@ -65,7 +65,7 @@ func rolloutCode(results []push.NodeResult, interrupted bool) int {
 	code := exitOK
 	for _, r := range results {
 		switch r.Outcome.Kind() {
-		case push.KindDeployed, push.KindCurrent:
+		case push.KindDeployed, push.KindStarted, push.KindCurrent:
 		case push.KindNotStarted:
 			if o, ok := r.Outcome.(push.NotStarted); !ok || !o.Held {
 				code = max(code, exitPolicy)

@@ -55,6 +55,7 @@ func TestRolloutCode(t *testing.T) {
 		{nil, false, 0},
 		{[]push.Outcome{deployed, current}, false, 0},
 		{[]push.Outcome{deployed, current}, true, 0},
+		{[]push.Outcome{push.Started{}, current}, false, 0},
 		{[]push.Outcome{deployed, push.Failed{}}, false, 1},
 		{[]push.Outcome{push.Refused{}}, false, 1},
 		{[]push.Outcome{push.Unreachable{}}, false, 1},

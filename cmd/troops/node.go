@@ -73,6 +73,15 @@ func newNode(g *global) *cli.Command {
 				},
 			},
 			{
+				Name: "cancel", Usage: "end a run, and print its result as a frame", Hidden: true, ArgsUsage: "RUN [WHO]",
+				Action: func(c *cli.Context) error {
+					if c.Args().Len() < 1 || c.Args().Len() > 2 {
+						return usagef("node cancel takes a run and who asks")
+					}
+					return nodeside.Cancel(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
+				},
+			},
+			{
 				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
 				Action: func(c *cli.Context) error {
 					offset, err := strconv.ParseInt(c.Args().Get(1), 10, 64)

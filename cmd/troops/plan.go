@@ -2,34 +2,38 @@ package main
 
 import (
 	"context"
+	"io"
+	"slices"
 
 	"troops/output"
 	"troops/push"
 	"troops/push/gitwire"
 )
 
-// showPlan looks at the nodes of a rollout and prints what it would do: --dry-run.
-func showPlan(ctx context.Context, g *global, r *push.Rollout) ([]push.NodePlan, error) {
-	plans, err := r.Plan(ctx)
-	if err != nil {
-		return nil, err
-	}
+// printPlan prints what a rollout would do by these plans of its nodes.
+func printPlan(ctx context.Context, w io.Writer, r *push.Rollout, plans []push.NodePlan) (err error) {
 	changes := make(map[gitwire.OID]push.Change)
 	for _, p := range plans {
 		if _, seen := changes[p.At]; seen || p.Outcome != nil {
 			continue
 		}
-		if changes[p.At], err = r.Change(ctx, p.At); err != nil {
-			return nil, err
+		if changes[p.At], err = r.Change(ctx, p); err != nil {
+			return err
 		}
 	}
-	return plans, output.Plan(g.out, r, plans, changes)
+	return output.Plan(w, r, plans, changes)
 }
 
 // dryRun is push --dry-run.
-func dryRun(ctx context.Context, g *global, r *push.Rollout) error {
-	plans, err := showPlan(ctx, g, r)
+func dryRun(ctx context.Context, w io.Writer, r *push.Rollout, force bool) error {
+	plans, err := r.Plan(ctx)
 	if err != nil {
+		return err
+	}
+	if force {
+		r.AllowForce(plans)
+	}
+	if err := printPlan(ctx, w, r, plans); err != nil {
 		return err
 	}
 	var results []push.NodeResult
@@ -43,3 +47,6 @@ func dryRun(ctx context.Context, g *global, r *push.Rollout) error {
 	}
 	return nil
 }
+
+// targetsOf are the hosts that a rollout reaches.
+func targetsOf(r *push.Rollout) []push.Target { return slices.Concat(r.TargetsByWave()...) }

@@ -28,6 +28,8 @@ type pushOptions struct {
 	commit    string // a revision
 	waves     waveOptions
 	view      viewOptions
+	force     forceOptions
+	noWait    bool
 	dryRun    bool
 }
 
@@ -47,19 +49,25 @@ On a terminal, host keys that are not known yet are shown first, all at once, wi
 --waves 5%,25%,100% goes on by itself. Both stop at the first host that is not well, or at
 --max-fail: no more hosts are started, those that run are followed.
 
+--force shows which hosts lose which commits and asks, then takes away exactly these.
+
+--no-wait leaves once the hosts have taken the run; pushing the same commit again follows it, and
+troops cancel ends it.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
 ` + exitStatusHelp,
-		Flags: append(slices.Concat(o.selection.flags(), o.waves.flags(), o.view.flags()),
+		Flags: slices.Concat(o.selection.flags(), o.waves.flags(), o.force.flags(), o.view.flags(), []cli.Flag{
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
 			transportFlag(&o.transport),
+			&cli.BoolFlag{Name: "no-wait", Usage: "leave hosts once they have taken the run, and do not show it", DisableDefaultText: true, Destination: &o.noWait},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
-		),
+		}),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
 			switch {
@@ -75,6 +83,9 @@ pushing the same commit again follows it.
 			}
 			if err := errors.Join(o.waves.parse(c.IsSet), o.view.check(o.dryRun)); err != nil {
 				return err
+			}
+			if o.noWait && (len(o.waves.shares) > 0 || o.waves.failing != nil) {
+				return usagef("--no-wait finds out nothing that --canary, --waves or --max-fail could go by: leave it out")
 			}
 			return o.profiles.around(func() error { return runPush(c.Context, g, o) })
 		},
@@ -99,6 +110,11 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return err
 	}
+	agreed, release, err := o.agreement(ctx, repo, g.in)
+	defer release()
+	if err != nil {
+		return err
+	}
 	options.ReadOnly = o.dryRun
 	lines := o.view.open(g, color)
 	if !o.dryRun {
@@ -115,13 +131,20 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	r.Dial, r.Starting = push.SSH(client), g.stop.soft
 	if o.dryRun {
 		g.warn(warnings)
-		return errors.Join(dryRun(ctx, g, r), client.Close())
+		return errors.Join(dryRun(ctx, g.out, r, o.force.force), client.Close())
 	}
-	if err := askHostKeys(ctx, g.in, lines, client, slices.Concat(r.TargetsByWave()...)); err != nil {
+	if err = askHostKeys(ctx, g.in, lines, client, targetsOf(r)); err == nil {
+		err = agreed.seek(ctx, lines, r)
+	}
+	if err != nil {
 		return errors.Join(err, client.Close())
 	}
 	results, err := show(g, r, lines, warnings)
-	err = errors.Join(err, client.Close())
+	return g.ended(results, errors.Join(err, client.Close()))
+}
+
+// ended is what a rollout's end means for the program's.
+func (g *global) ended(results []push.NodeResult, err error) error {
 	if results == nil {
 		return err // nothing was contacted
 	}
@@ -147,6 +170,7 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	r := &push.Rollout{
 		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
 		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
+		Rerun: o.force.rerun, NoWait: o.noWait,
 	}
 	if r.Branch, err = repo.branch(ctx, o.branch); err != nil {
 		return nil, nil, err

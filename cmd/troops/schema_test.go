@@ -17,6 +17,7 @@ import (
 	"troops/nodeside/wire"
 	"troops/output"
 	"troops/push"
+	"troops/push/packs"
 )
 
 // eventSchema is docs/push-events.schema.json, made strict: a field that it does not have is
@@ -39,7 +40,7 @@ func eventSchema() (*jsonschema.Schema, []string, error) {
 		types, names = append(types, kind), append(names, kind.(string))
 	}
 	root["properties"].(map[string]any)["type"].(map[string]any)["enum"] = types
-	for _, name := range []string{"phaseTime", "slow"} {
+	for _, name := range []string{"phaseTime", "slow", "comparison"} {
 		root["$defs"].(map[string]any)[name].(map[string]any)["additionalProperties"] = false
 	}
 	c := jsonschema.NewCompiler()
@@ -101,13 +102,17 @@ func TestSchemaHasEveryEvent(t *testing.T) {
 	j.Printf("warning: %s\n", hostile)
 	j.Emit(push.Planned{Commit: strings.Repeat("1a", 20), Subject: hostile, Nodes: []string{"web1", "web2"}})
 	j.Emit(push.Wave{Number: 1, Of: 2, Nodes: []string{"web1"}})
+	j.Emit(push.Compared{Commit: strings.Repeat("1a", 20), Subject: hostile, Pending: 1, Plans: []push.NodePlan{
+		{Target: push.Target{Host: "web1"}, At: "ab", Relation: packs.Relation{Kind: packs.Diverged, Missing: 2, Extra: 1}},
+		{Target: push.Target{Host: "web2"}, Outcome: push.Unreachable{Err: errors.New("x")}},
+	}})
 	j.Emit(push.Phase{Node: "web1", Phase: push.PhaseConnect, At: time.Now()})
 	j.Emit(push.Connected{Node: "web1", Transport: hostile})
 	for s := range push.Note + 1 {
 		j.Emit(push.Output{Node: "web1", Stream: s, Data: []byte(hostile + "\n" + hostile)})
 	}
 	for _, o := range []push.Outcome{
-		push.Deployed{Run: "R"}, push.Deployed{Plain: true}, push.Current{}, push.Refused{Reason: hostile, Hint: "h"},
+		push.Deployed{Run: "R"}, push.Deployed{Plain: true}, push.Started{Run: "R"}, push.Current{}, push.Refused{Reason: hostile, Hint: "h"},
 		push.Failed{Run: "R", Phase: "deploy", ExitCode: 7}, push.Failed{Phase: "venv", Signal: "killed", Err: errors.New(hostile)},
 		push.Unreachable{Err: errors.New(hostile)}, push.Unknown{Run: "R", Err: errors.New("x")},
 		push.Superseded{By: "b"}, push.NotStarted{Why: "w"}, push.NotStarted{Why: "w", Held: true},

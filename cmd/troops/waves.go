@@ -70,6 +70,12 @@ func (w *waveOptions) plan(r *push.Rollout, o *pushOptions) {
 			promote = append(promote, f.name, shellQuote(v))
 		}
 	}
+	if o.force.rerun {
+		promote = append(promote, "--rerun")
+	}
+	if o.force.force {
+		promote = append(promote, "--force")
+	}
 	if o.commit != "HEAD" {
 		promote = append(promote, shellQuote(o.commit))
 	}

@@ -32,6 +32,7 @@ const (
 	aliveName  = "alive"
 	reportName = "report"
 	spareName  = "spare"
+	cancelName = "cancelled"
 )
 
 // spareSize is what a run keeps of the disk until it ends: enough for its record, and for
@@ -49,6 +50,21 @@ func (d Dir) Alive() string { return filepath.Join(string(d), aliveName) }
 
 // Report is the path of the file in which the deployment reports its roles.
 func (d Dir) Report() string { return filepath.Join(string(d), reportName) }
+
+// SetCancelled leaves a note for the run's process that somebody wants it to end.
+func (d Dir) SetCancelled(by string) error {
+	err := renameio.WriteFile(filepath.Join(string(d), cancelName), []byte(by), FileMode, renameio.WithTempDir(string(d)))
+	if err != nil {
+		return fmt.Errorf("runlog: cancelling run %s: %w", filepath.Base(string(d)), err)
+	}
+	return nil
+}
+
+// Cancelled reports whether somebody wants the run to end, and who.
+func (d Dir) Cancelled() (by string, ok bool) {
+	b, err := os.ReadFile(filepath.Join(string(d), cancelName))
+	return string(b), err == nil
+}
 
 // Release gives back what the run kept of the disk for its last steps.
 func (d Dir) Release() {

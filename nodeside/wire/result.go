@@ -20,6 +20,8 @@ const (
 	Superseded  State = "superseded"  // a later descendant is deployed instead
 	Joined      State = "joined"      // a run of the same commit was there already: see Other
 	Interrupted State = "interrupted" // its process ended without a word: reboot, kill, out of memory
+	Cancelled   State = "cancelled"   // somebody had it end, see Error; the branch is where it was
+	Absent      State = "absent"      // no state of a run: the node was asked to cancel one that it does not have
 )
 
 // Final reports whether the run has ended.
@@ -48,6 +50,8 @@ type Result struct {
 	Pid      int       `json:"pid,omitempty"`       // of the run's process on the node
 	Reported bool      `json:"reported,omitempty"`  // Roles were reported by the Python module
 	Check    bool      `json:"check,omitempty"`     // it deployed nothing: it ran the checks of what is deployed
+	Rerun    bool      `json:"rerun,omitempty"`     // it deploys again what is deployed already
+	Force    string    `json:"force,omitempty"`     // the deployed commit that it may take away, for one that is no descendant
 }
 
 // MaxResult is the longest result that is read, in bytes.

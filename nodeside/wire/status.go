@@ -24,6 +24,7 @@ type NodeStatus struct {
 	Branch string    `json:"branch,omitempty"` // that it deploys: refs/heads/...; empty before the first push
 	Commit string    `json:"commit,omitempty"` // deployed, empty before the first
 	Since  time.Time `json:"since,omitzero"`   // when the run of that commit ended, where its record is still there
+	By     string    `json:"by,omitempty"`     // who asked for that run
 	Now    time.Time `json:"now"`              // by the node's clock, as all times here
 	Last   *Result   `json:"last,omitempty"`   // the run that ended last
 	Check  *Result   `json:"check,omitempty"`  // the last run of the deployed commit's checks

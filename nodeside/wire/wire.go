@@ -44,6 +44,8 @@ const (
 	OptionHost   = "troops-host="   // the name the inventory has for the node
 	OptionBranch = "troops-branch=" // the branch to deploy where the node has none yet
 	OptionBy     = "troops-by="     // who pushes, for people: user@workstation
+	OptionRerun  = "troops-rerun="  // yes: deploy the commit again where it is deployed already
+	OptionForce  = "troops-force="  // the deployed commit that may be taken away, for one that is no descendant of it
 )
 
 // What the hook says of a run in git's own report, after "troops: run <ulid> ", where the run

@@ -1,0 +1,162 @@
+package integration
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"troops/integration/testnode"
+)
+
+// alone is Python that sees another deployment at work on the same node, and keeps a journal.
+const alone = `
+import fcntl, os
+lock = os.open('/run/alone', os.O_CREAT | os.O_RDWR, 0o600)
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    open('/run/two-at-once', 'w').close()
+    raise SystemExit('two at once')
+with open('/run/journal', 'a') as journal:
+    print(os.environ['TROOPS_COMMIT'], file=journal)
+print('at work', flush=True)
+`
+
+// TestTogether has several people push to the same nodes at once, and take back what they pushed.
+func TestTogether(t *testing.T) {
+	s := newStation(t)
+	nodes := s.nodes(testnode.Options{Names: testnode.Names("pair-%d.example.com", 2)})
+	makeGates(t, nodes...)
+	first := s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
+	s.troops("push").exits(0)
+
+	t.Run("same, descendant, sibling", func(t *testing.T) { s.t = t; togetherKinds(t, s, nodes[0], first) })
+	t.Run("nobody waits", func(t *testing.T) { s.t = t; togetherRace(t, s, nodes) })
+	t.Run("cancel", func(t *testing.T) { s.t = t; togetherCancel(t, s, nodes) })
+	t.Run("asked at a terminal", func(t *testing.T) { s.t = t; togetherAsked(t, s, nodes) })
+	for _, n := range nodes {
+		n.Run(t, "! test -e /run/two-at-once && git --git-dir="+repoPath+" fsck && test $(wc -l </etc/sudoers.d/troops) = 1")
+	}
+}
+
+func togetherKinds(t *testing.T, s *station, n *testnode.Node, first string) {
+	here := []string{"push", "--host", n.Name}
+	gated := map[string]string{"deploy.py": hosts([]*testnode.Node{n}, alone+gate)}
+	commit := s.commit(gated)
+	one := s.troops(here...)
+	one.sees("at work")
+	same := s.troops(here...)
+	same.sees("at work")
+	child := s.commit(map[string]string{"more": "x"})
+	descendant := s.troops(here...)
+	descendant.sees("waiting for run ")
+	s.must(s.repo, "git", "checkout", "-q", "-b", "side", first)
+	s.commit(gated)
+	sibling := s.troops(append(here, "--branch", "master")...)
+	sibling.sees("waiting for run ")
+	open(t, n)
+	one.exits(0).shows(`^troops: 1 node: 1 deployed in `)
+	same.exits(0).shows(`^troops: 1 node: 1 deployed in `)
+	descendant.sees("at work")
+	sibling.lacks(`at work`)
+	open(t, n)
+	descendant.exits(0).shows(`\* waiting for run [0-9A-Z]{26} of ` + commit[:12] + ` by ubuntu \(\S+\), since `)
+	sibling.exits(1).shows(`\* refused: \S+ is not a descendant of \S+, which ubuntu \(\S+\) deployed: fetch that, merge it and push the result`)
+	if got := s.deployed(n); got != child {
+		t.Errorf("the branch is at %s", got)
+	}
+	// One that comes later is told the same, before anything is sent.
+	s.troops(append(here, "--branch", "master")...).exits(1).shows(`\* refused: the node is at ` + child[:10] + ` \(deployed by ubuntu \(\S+\)\), which is not an ancestor of .*merge ` + child[:10])
+	journal := strings.Fields(n.Run(t, "cat /run/journal"))
+	if want := []string{first, commit, child}; fmt.Sprint(journal) != fmt.Sprint(want) {
+		t.Errorf("deployed %v, want %v", journal, want)
+	}
+	s.must(s.repo, "git", "checkout", "-q", "master")
+}
+
+// togetherRace lets pushes of one commit, a descendant and a sibling go at the same time.
+func togetherRace(t *testing.T, s *station, nodes []*testnode.Node) {
+	s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
+	s.troops("push").exits(0)
+	base := s.commit(map[string]string{"n": "1"})
+	child := s.commit(map[string]string{"n": "2"})
+	s.must(s.repo, "git", "checkout", "-q", "-B", "side", base)
+	sibling := s.commit(map[string]string{"n": "3"})
+	s.must(s.repo, "git", "checkout", "-q", "master")
+	var pushes []*process
+	for _, commit := range []string{base, child, base, sibling, child} {
+		pushes = append(pushes, s.troops("push", commit))
+	}
+	for _, p := range pushes {
+		if code := p.wait(); code != 0 && code != 1 {
+			t.Errorf("exit code %d\n%s", code, p.said())
+		}
+		p.lacks(`two at once`, `failed`)
+	}
+	for _, n := range nodes {
+		if got := s.deployed(n); got != child && got != sibling {
+			t.Errorf("%s is at %s, of %s and %s", n.Name, got, child, sibling)
+		}
+	}
+	s.must(s.repo, "git", "merge", "-q", "-s", "ours", "side")
+	s.troops("push").exits(0).shows(`^troops: 2 nodes: 2 deployed in `)
+}
+
+func togetherCancel(t *testing.T, s *station, nodes []*testnode.Node) {
+	before := s.deployed(nodes[0])
+	s.commit(map[string]string{"deploy.py": hosts(nodes, alone+gate)})
+	s.troops("push", "--no-wait").exits(0).shows(`^troops: 2 nodes: 2 started in `)
+	follower := s.troops("push", "--host", nodes[0].Name)
+	follower.sees("at work")
+	status := s.troops("status", "--host", nodes[0].Name).exits(0)
+	m := regexp.MustCompile(`running: .*: run ([0-9A-Z]{26})`).FindStringSubmatch(status.stdout.String())
+	if m == nil {
+		t.Fatalf("no run in\n%s", status.said())
+	}
+	p := s.troops("cancel", m[1]).exits(0)
+	p.shows(`^troops: ` + nodes[0].Name + `: run ` + m[1] + `: cancelled by ubuntu \(\S+\)$`)
+	p.lacks(nodes[1].Name)
+	follower.exits(1).shows(`\* failed in deploy: cancelled by ubuntu \(\S+\)`)
+	nodes[0].Run(t, "flock -n /run/alone true && flock -n /var/lib/troops/lock true")
+	if got := s.deployed(nodes[0]); got != before {
+		t.Errorf("the branch is at %s", got)
+	}
+	open(t, nodes[1]) // the other node's run is its own
+	idle(t, nodes[1])
+	s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
+	s.troops("push").exits(0)
+}
+
+func togetherAsked(t *testing.T, s *station, nodes []*testnode.Node) {
+	s.must(s.repo, "git", "config", "troops.confirm", "true")
+	head := s.commit(map[string]string{"m": "1"})
+	p := s.terminal(s.SSHConfig, false, "push")
+	p.answers(1, "no\n")
+	if screen := p.ends(2, 1); !strings.Contains(screen, "troops: 2 nodes get 1 commit (") || !strings.Contains(p.stderr.String(), "nothing was deployed") {
+		t.Errorf("the screen shows\n%s\n%s", screen, p.said())
+	}
+	p = s.terminal(s.SSHConfig, false, "push")
+	p.answers(1, "yes\n")
+	p.ends(0, 1)
+	p.shows(`^troops: 2 nodes: 2 deployed in `)
+	s.terminal(s.SSHConfig, false, "push", "--host", nodes[0].Name).ends(0, 0)
+	s.must(s.repo, "git", "config", "--unset", "troops.confirm")
+
+	for _, answer := range []string{"no", "yes"} {
+		p = s.terminal(s.SSHConfig, false, "push", "--force", head+"^")
+		p.answers(1, answer+"\n")
+		want, code := head, 2
+		if answer == "yes" {
+			want, code = s.must(s.repo, "git", "rev-parse", head+"^"), 0
+		}
+		if screen := p.ends(code, 1); !strings.Contains(screen, "troops: 2 nodes lose 1 commit, from "+head[:7]+" on: ") {
+			t.Errorf("the screen shows\n%s", screen)
+		}
+		for _, n := range nodes {
+			if got := s.deployed(n); got != want {
+				t.Errorf("%s is at %s after %s", n.Name, got, answer)
+			}
+		}
+	}
+}
