@@ -14,13 +14,14 @@ func (l *Lines) planned(e push.Planned) {
 	for _, n := range l.nodes {
 		n.dress(l.styles, l.column)
 	}
-	for _, name := range e.Nodes {
-		l.node(name)
-	}
+	l.await(e.Nodes)
 	l.news(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
-func (l *Lines) wave(e push.Wave) { l.news(waveLine(e)) }
+func (l *Lines) wave(e push.Wave) {
+	l.await(e.Nodes)
+	l.news(waveLine(e))
+}
 
 // waveLine tells which nodes a wave has.
 func waveLine(e push.Wave) string {
@@ -33,16 +34,18 @@ func waveLine(e push.Wave) string {
 
 func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
-	n.watch.enter(Sanitize(e.Phase), timeOf(e, l.now))
+	text := Sanitize(e.Phase)
+	n.watch.enter(text, timeOf(e, l.now))
 	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
 		if l.verbose {
-			l.own(n, Sanitize(e.Phase), false)
+			l.own(n, text, false)
 		}
 		return
 	}
 	// Processes of the phase before have ended: nothing will end their lines.
 	l.flush(n)
-	l.own(n, Sanitize(e.Phase), false)
+	n.phase = text
+	l.own(n, text, false)
 }
 
 func (l *Lines) connected(e push.Connected) {
@@ -71,12 +74,20 @@ func (l *Lines) finished(e push.Finished) {
 	n := l.node(e.Node)
 	l.flush(n)
 	n.finish(e, l.now())
+	if n.awaited {
+		n.awaited = false
+		l.awaited--
+	}
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
 	case push.KindCurrent, push.KindStarted:
 		l.own(n, n.text, false)
 	case push.KindDeployed:
-		l.own(n, n.text+" in "+duration(n.took), false)
+		text := n.text
+		if l.fold == nil { // the time would keep it from being folded
+			text += " in " + duration(n.took)
+		}
+		l.own(n, text, false)
 	default:
 		l.own(n, n.text+" ("+duration(n.took)+")", verdictOf(n.kind) == bad)
 	}
@@ -106,6 +117,12 @@ func (l *Lines) line(n *node, m mark, line rawLine, end string) {
 		l.buf = l.buf[:begin]
 		return
 	}
+	if l.fold != nil {
+		text := string(l.buf[start:])
+		l.buf = l.buf[:begin]
+		l.fold.add(n, foldKey{n.phase, m, text}, l.awaited, l.now())
+		return
+	}
 	l.buf = append(l.buf, '\n')
 	if len(l.buf) >= batch {
 		l.write()
@@ -117,6 +134,18 @@ func (l *Lines) own(n *node, text string, failure bool) {
 	if l.quiet && !failure {
 		return
 	}
+	switch {
+	case l.fold == nil:
+	case failure:
+		l.fold.releaseNode(n)
+	default:
+		l.fold.add(n, foldKey{n.phase, markTroops, text}, l.awaited, l.now())
+		return
+	}
+	l.ownLine(n.troops, text, failure)
+}
+
+func (l *Lines) ownLine(prefix []byte, text string, failure bool) {
 	style := l.styles.own
 	if failure {
 		style = l.styles.bad
@@ -124,7 +153,7 @@ func (l *Lines) own(n *node, text string, failure bool) {
 	if l.color != NoColor { // rendering costs more than all else here, and nothing comes of it
 		text = style.Render(text)
 	}
-	l.buf = append(l.buf, n.troops...)
+	l.buf = append(l.buf, prefix...)
 	l.buf = append(l.buf, text...)
 	l.buf = append(l.buf, '\n')
 }
@@ -138,6 +167,9 @@ func (l *Lines) say(text string) {
 
 // news is say for those who want to see what goes well.
 func (l *Lines) news(text string) {
+	if l.fold != nil {
+		l.fold.releaseAll()
+	}
 	if !l.quiet {
 		l.say(text)
 	}
@@ -148,7 +180,7 @@ func (l *Lines) summaryLine(line summaryLine) {
 	case n == nil:
 		l.say(string(line.text))
 	case line.mark == markTroops:
-		l.own(n, string(line.text), line.bad)
+		l.ownLine(n.troops, string(line.text), line.bad)
 	default:
 		l.buf = append(append(append(l.buf, n.prefix(line.mark)...), line.text...), '\n')
 	}
@@ -169,5 +201,8 @@ func (l *Lines) flush(n *node) {
 func (l *Lines) flushAll() {
 	for _, r := range l.reports {
 		l.flush(l.nodes[r.host])
+	}
+	if l.fold != nil {
+		l.fold.releaseAll()
 	}
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Color   Color    // see [ColorFor]
 	Width   int      // of the terminal in cells, 0 where it is not known
 	Hosts   []string // aligns names before [push.Planned] tells them all
+	Fold    bool     // show once what several nodes print, after a short while
 	Quiet   bool     // only failures, the summary, and what Printf is given
 	Logs    *Logs    // where the summary finds log files; nil where none are kept
 	Verbose bool     // show the phases connect and push too, and how nodes are reached
@@ -41,10 +42,13 @@ type Lines struct {
 	width   int
 	styles  styles
 	now     func() time.Time
+	ticks   *ticks // nil without fold
 
 	mu sync.Mutex // guards all below, and writing
 	page
-	column  int // cells of the column of names
+	fold    *folder // nil where each line is shown at once
+	awaited int     // nodes that have a turn in this wave and have not ended
+	column  int     // cells of the column of names
 	start   time.Time
 	nodes   map[string]*node
 	reports []*report // of nodes, in order of the plan
@@ -55,7 +59,7 @@ var _ push.Sink = (*Lines)(nil)
 // NewLines returns a sink that prints to w. Nothing else may write there until
 // [Lines.Close] has returned.
 func NewLines(w io.Writer, o Options) *Lines {
-	return &Lines{
+	l := &Lines{
 		verbose: o.Verbose,
 		quiet:   o.Quiet,
 		logs:    o.Logs,
@@ -68,6 +72,11 @@ func NewLines(w io.Writer, o Options) *Lines {
 		start:   time.Now(),
 		nodes:   make(map[string]*node),
 	}
+	if o.Fold {
+		l.fold = newFolder(l.heldLine)
+		l.ticks = tick(foldTick, l.expire)
+	}
+	return l
 }
 
 // Emit implements [push.Sink]. All of the event's lines that are whole have been written when
@@ -144,6 +153,9 @@ func (l *Lines) Summary() {
 // Close prints the lines that have not ended, marked as such, and returns the first error of
 // writing. It is the last use of the writer.
 func (l *Lines) Close() error {
+	if l.ticks != nil {
+		l.ticks.stop()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.flushAll()

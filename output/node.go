@@ -12,6 +12,9 @@ type node struct {
 	report
 	out, err, troops []byte        // what stands before its lines, by mark
 	partial          [3]lineBuffer // of Stdout, Stderr and Git
+	phase            string        // made safe
+	awaited          bool          // has a turn in this wave and has not ended
+	held             *heldLine     // its last line that is held back to be folded
 }
 
 // report is what the summary tells of a node.

@@ -116,7 +116,8 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	options.ReadOnly = o.dryRun
-	lines := o.view.open(g, color)
+	lines := o.view.open(g, color, hostsOf(targetsOf(r)))
+	defer lines.Close() // of a push that does not begin
 	if !o.dryRun {
 		g.askBeside(lines, &options)
 		if g.verbose {

@@ -2,18 +2,21 @@ package main
 
 import (
 	"errors"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"troops/output"
 	"troops/push"
 )
 
 // views are the values of --output.
-var views = []string{"auto", "lines", "json", "quiet"}
+var views = []string{"auto", "lines", "fold", "json", "quiet"}
 
 // viewOptions are the flags that say how a push is shown.
 type viewOptions struct {
@@ -23,7 +26,7 @@ type viewOptions struct {
 
 func (v *viewOptions) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Usage: "`HOW` to show the push: auto, lines, json (docs/json.md) or quiet (failures and summary)", Value: "auto", Destination: &v.output},
+		&cli.StringFlag{Name: "output", Usage: "`HOW` to show the push: auto, lines, fold (a line that several hosts print is shown once), json (docs/json.md) or quiet (failures and summary)", Value: "auto", Destination: &v.output},
 		&cli.StringFlag{Name: "log-dir", Usage: "keep the raw output of each host in a file in `DIR`, and an index of them", Destination: &v.logDir},
 	}
 }
@@ -56,8 +59,8 @@ type view struct {
 	logs *output.Logs // nil where none are kept
 }
 
-// open makes what the flags ask for.
-func (v *viewOptions) open(g *global, color output.Color) *view {
+// open makes what the flags ask for, to show a push to these hosts.
+func (v *viewOptions) open(g *global, color output.Color, hosts []string) *view {
 	shown := &view{}
 	var sinks output.Tee
 	logOf := func(string) string { return "" }
@@ -68,7 +71,12 @@ func (v *viewOptions) open(g *global, color output.Color) *view {
 	if v.output == "json" {
 		shown.screen = output.NewJSON(g.out, logOf)
 	} else {
-		shown.screen = output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose, Quiet: v.output == "quiet", Logs: shown.logs})
+		width := terminalWidth(g.out)
+		shown.screen = output.NewLines(g.out, output.Options{
+			Color: color, Width: width, Hosts: hosts, Logs: shown.logs,
+			Verbose: g.verbose, Quiet: v.output == "quiet",
+			Fold: v.output == "fold" || v.output == "auto" && width > 0 && len(hosts) > output.FoldAbove,
+		})
 	}
 	shown.sink = append(sinks, shown.screen)
 	return shown
@@ -89,4 +97,14 @@ func (v *view) end(pushed bool) error {
 		err = errors.Join(err, lost)
 	}
 	return err
+}
+
+// terminalWidth is how many cells a line of the terminal w has, 0 where it is none.
+func terminalWidth(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
 }
