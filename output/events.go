@@ -36,6 +36,7 @@ func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
 	text := Sanitize(e.Phase)
 	n.watch.enter(text, timeOf(e, l.now))
+	n.hear(l.now())
 	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
 		if l.verbose {
 			l.own(n, text, false)
@@ -56,6 +57,7 @@ func (l *Lines) connected(e push.Connected) {
 
 func (l *Lines) output(e push.Output) {
 	n := l.node(e.Node)
+	n.hear(l.now())
 	if e.Stream == push.Note {
 		l.own(n, Sanitize(string(e.Data)), false)
 		return
@@ -74,6 +76,7 @@ func (l *Lines) finished(e push.Finished) {
 	n := l.node(e.Node)
 	l.flush(n)
 	n.finish(e, l.now())
+	grouped := l.group(n)
 	if n.awaited {
 		n.awaited = false
 		l.awaited--
@@ -81,15 +84,26 @@ func (l *Lines) finished(e push.Finished) {
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
 	case push.KindCurrent, push.KindStarted:
-		l.own(n, n.text, false)
+		l.ending(n, n.text, grouped, false)
 	case push.KindDeployed:
 		text := n.text
 		if l.fold == nil { // the time would keep it from being folded
 			text += " in " + duration(n.took)
 		}
-		l.own(n, text, false)
+		l.ending(n, text, grouped, false)
 	default:
-		l.own(n, n.text+" ("+duration(n.took)+")", verdictOf(n.kind) == bad)
+		l.ending(n, n.text+" ("+duration(n.took)+")", grouped, verdictOf(n.kind) == bad)
+	}
+}
+
+// ending says how it ended for a node. Where its lines were a group, which says so too, only a
+// failure is told once more.
+func (l *Lines) ending(n *node, text string, grouped, failure bool) {
+	switch {
+	case l.groups == nil:
+		l.own(n, text, failure)
+	case failure || !grouped:
+		l.ownLine(n.troops, text, failure)
 	}
 }
 
@@ -124,6 +138,7 @@ func (l *Lines) line(n *node, m mark, line rawLine, end string) {
 		return
 	}
 	l.buf = append(l.buf, '\n')
+	l.keep(n, begin)
 	if len(l.buf) >= batch {
 		l.write()
 	}
@@ -134,6 +149,7 @@ func (l *Lines) own(n *node, text string, failure bool) {
 	if l.quiet && !failure {
 		return
 	}
+	begin := len(l.buf)
 	switch {
 	case l.fold == nil:
 	case failure:
@@ -143,6 +159,7 @@ func (l *Lines) own(n *node, text string, failure bool) {
 		return
 	}
 	l.ownLine(n.troops, text, failure)
+	l.keep(n, begin)
 }
 
 func (l *Lines) ownLine(prefix []byte, text string, failure bool) {
@@ -201,6 +218,7 @@ func (l *Lines) flush(n *node) {
 func (l *Lines) flushAll() {
 	for _, r := range l.reports {
 		l.flush(l.nodes[r.host])
+		l.group(l.nodes[r.host])
 	}
 	if l.fold != nil {
 		l.fold.releaseAll()

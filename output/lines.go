@@ -23,6 +23,7 @@ type Options struct {
 	Width   int      // of the terminal in cells, 0 where it is not known
 	Hosts   []string // aligns names before [push.Planned] tells them all
 	Fold    bool     // show once what several nodes print, after a short while
+	CI      CI       // whose log it is: [GitHub] and [GitLab] get the lines of each node in a group
 	Quiet   bool     // only failures, the summary, and what Printf is given
 	Logs    *Logs    // where the summary finds log files; nil where none are kept
 	Verbose bool     // show the phases connect and push too, and how nodes are reached
@@ -42,12 +43,14 @@ type Lines struct {
 	width   int
 	styles  styles
 	now     func() time.Time
-	ticks   *ticks // nil without fold
+	groups  groupFormat // nil where each line is shown at once
+	ticks   *ticks      // nil where nothing is to be done now and then
 
 	mu sync.Mutex // guards all below, and writing
 	page
 	fold    *folder // nil where each line is shown at once
 	awaited int     // nodes that have a turn in this wave and have not ended
+	grouped int     // groups so far
 	column  int     // cells of the column of names
 	start   time.Time
 	nodes   map[string]*node
@@ -72,7 +75,11 @@ func NewLines(w io.Writer, o Options) *Lines {
 		start:   time.Now(),
 		nodes:   make(map[string]*node),
 	}
-	if o.Fold {
+	switch {
+	case o.CI != NoCI:
+		l.groups = groupsOf(o.CI)
+		l.ticks = tick(progressEvery, l.tell)
+	case o.Fold:
 		l.fold = newFolder(l.heldLine)
 		l.ticks = tick(foldTick, l.expire)
 	}
@@ -144,6 +151,7 @@ func (l *Lines) Summary() {
 	for line := range summarize(l.reports, l.now().Sub(l.start), width) {
 		l.summaryLine(line)
 	}
+	l.alarms()
 	if l.logs != nil {
 		l.say("all output is in " + l.logs.dir + ", which file has which node's in its " + LogIndex)
 	}

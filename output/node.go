@@ -15,6 +15,8 @@ type node struct {
 	phase            string        // made safe
 	awaited          bool          // has a turn in this wave and has not ended
 	held             *heldLine     // its last line that is held back to be folded
+	spool            spool         // its lines until it has ended, where lines are in groups
+	began, heard     time.Time     // of its first event and its last one so far
 }
 
 // report is what the summary tells of a node.
@@ -35,6 +37,14 @@ func (n *node) dress(s styles, column int) {
 	n.out = s.prefix(n.name, markOut, column)
 	n.err = s.prefix(n.name, markErr, column)
 	n.troops = s.prefix(n.name, markTroops, column)
+}
+
+// hear notes that the node has shown a sign of life.
+func (n *node) hear(at time.Time) {
+	if n.began.IsZero() {
+		n.began = at
+	}
+	n.heard = at
 }
 
 func (n *node) prefix(m mark) []byte {

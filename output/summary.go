@@ -132,19 +132,26 @@ func (s *teller) list(lead string, names []string) {
 // tell tells nodes with one kind of trouble: each in full, those that ended just as one
 // before them by name only.
 func (s *teller) tell(reports []*report) {
-	groups := make(map[string][]*report)
-	var order []string
+	for _, group := range alike(reports) {
+		s.full(group[0])
+		s.list("the same on ", names(group[1:]))
+	}
+}
+
+// alike groups reports of which there is the same to tell, in the order of the first of each.
+func alike(reports []*report) (groups [][]*report) {
+	at := make(map[string]int)
 	for _, r := range reports {
 		e := r.ending()
-		if groups[e] == nil {
-			order = append(order, e)
+		i, ok := at[e]
+		if !ok {
+			i = len(groups)
+			at[e] = i
+			groups = append(groups, nil)
 		}
-		groups[e] = append(groups[e], r)
+		groups[i] = append(groups[i], r)
 	}
-	for _, e := range order {
-		s.full(groups[e][0])
-		s.list("the same on ", names(groups[e][1:]))
-	}
+	return groups
 }
 
 // full tells how a node ended and its last lines.

@@ -31,6 +31,14 @@ func (s *stopwatch) enter(phase string, at time.Time) {
 	s.since = at
 }
 
+// phase is the one that runs; empty for none.
+func (s *stopwatch) phase() string {
+	if s.since.IsZero() {
+		return ""
+	}
+	return s.laps[s.current].phase
+}
+
 // stop ends the phase that runs.
 func (s *stopwatch) stop(at time.Time) {
 	if !s.since.IsZero() {
