@@ -13,7 +13,7 @@ import (
 )
 
 // newNode is the node role: what hooks, sudo and a workstation's ssh call on a node. People
-// need only `troops node init`.
+// need only `troops node init`, and `log` and `history` to see what ran there.
 func newNode(g *global) *cli.Command {
 	var dir string
 	layout := func() nodeside.Layout { return nodeside.LayoutAt(dir) }
@@ -26,6 +26,8 @@ func newNode(g *global) *cli.Command {
 		},
 		Subcommands: []*cli.Command{
 			newNodeInit(g, &dir),
+			newNodeLog(g, layout),
+			newNodeHistory(g, layout),
 			{
 				Name: "hook", Usage: "proc-receive: called by git", Hidden: true, ArgsUsage: "proc-receive",
 				Action: func(c *cli.Context) error {
