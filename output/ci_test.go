@@ -282,3 +282,33 @@ func TestProgress(t *testing.T) {
 	}
 	want("")
 }
+
+func TestStates(t *testing.T) {
+	var w writes
+	l := NewLines(&w, Options{})
+	clock := time.Unix(1e9, 0)
+	l.now = func() time.Time { return clock }
+	l.Emit(push.Planned{Commit: "1a2b3c4", Nodes: []string{"web-1", "web-2", "web-3", "db", "x", "y", "z"}})
+	for h, phase := range map[string]string{"web-1": "deploy", "web-2": "deploy", "db": "venv", "x": "weird", "y": "connect"} {
+		l.Emit(push.Phase{Node: h, Phase: phase, At: clock})
+	}
+	l.Emit(push.Finished{Node: "web-3", Outcome: push.Failed{Phase: "deploy", ExitCode: 1}})
+	clock = clock.Add(20 * time.Second)
+	for _, h := range []string{"web-1", "web-2", "x", "y"} {
+		l.Emit(out(h, push.Stdout, "a part"))
+	}
+	w.Reset()
+	l.States()
+	want := `troops: 7 nodes: 5 running, 1 waiting, 1 failed, after 20s
+troops:     running weird: x (1)
+troops:     running connect: y (1)
+troops:     running venv: db (1)
+troops:     running deploy: web-[1,2] (2)
+troops:     waiting: z (1)
+troops:     failed: web-3 (1)
+troops:     quiet for 20s: db (venv)
+`
+	if w.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", w.String(), want)
+	}
+}

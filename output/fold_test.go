@@ -25,7 +25,7 @@ type foldRig struct {
 func newFoldRig(t *testing.T, hosts []string) *foldRig {
 	r := &foldRig{hosts: hosts, clock: time.Unix(1e9, 0)}
 	r.Lines = NewLines(&r.Buffer, Options{Hosts: hosts, Fold: true})
-	r.ticks.stop() // the test calls expire
+	r.ticks.stop() // the test calls beat
 	r.now = func() time.Time { return r.clock }
 	r.Emit(push.Planned{Commit: "1234567", Subject: "Test.", Nodes: hosts})
 	return r
@@ -39,7 +39,7 @@ func (r *foldRig) print(host, text string) {
 func (r *foldRig) wait(d time.Duration) {
 	for end := r.clock.Add(d); r.clock.Before(end); {
 		r.clock = r.clock.Add(min(foldTick, end.Sub(r.clock)))
-		r.expire()
+		r.beat()
 	}
 }
 

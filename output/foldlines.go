@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The methods of Lines in this file, but for expire, need l.mu.
+// The methods of Lines in this file need l.mu.
 
 // await says which nodes may print something from here on.
 func (l *Lines) await(names []string) {
@@ -67,14 +67,6 @@ func foldNodes(nodes []*node) string {
 		names[i] = n.name
 	}
 	return Fold(names)
-}
-
-// expire shows the lines that were held back long enough.
-func (l *Lines) expire() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.fold.expire(l.now())
-	l.write()
 }
 
 // ticks calls a function again and again.

@@ -113,13 +113,13 @@ func (r *report) lastLines() (lines []string) {
 func (l *Lines) tell() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.progress(fewQuiet)
+	p := l.progress()
 	if p.total == 0 || p.ended == p.total {
 		return
 	}
-	text := p.counts
-	if p.quiet != "" {
-		text += "; " + p.quiet
+	text := p.counts()
+	if slow := p.holdUp(fewSlow); slow != "" {
+		text += "; " + slow
 	}
 	l.say(text)
 	l.write()

@@ -19,14 +19,17 @@ const noNewline = " [no newline]"
 
 // Options say how lines look. The zero value is plain text.
 type Options struct {
-	Color   Color    // see [ColorFor]
-	Width   int      // of the terminal in cells, 0 where it is not known
-	Hosts   []string // aligns names before [push.Planned] tells them all
-	Fold    bool     // show once what several nodes print, after a short while
-	CI      CI       // whose log it is: [GitHub] and [GitLab] get the lines of each node in a group
-	Quiet   bool     // only failures, the summary, and what Printf is given
-	Logs    *Logs    // where the summary finds log files; nil where none are kept
-	Verbose bool     // show the phases connect and push too, and how nodes are reached
+	Color Color    // see [ColorFor]
+	Width int      // of the terminal in cells, 0 where it is not known
+	Hosts []string // aligns names before [push.Planned] tells them all
+	Fold  bool     // show once what several nodes print, after a short while
+	// Size is that of the terminal in cells, now; not nil where a status area is to be below the
+	// lines. Lines then wait for a moment at most to be written together.
+	Size    func() (width, height int)
+	CI      CI    // whose log it is: [GitHub] and [GitLab] get the lines of each node in a group
+	Quiet   bool  // only failures, the summary, and what Printf is given
+	Logs    *Logs // where the summary finds log files; nil where none are kept
+	Verbose bool  // show the phases connect and push too, and how nodes are reached
 }
 
 // Lines is the sink that prints every event as lines, at once. Its methods may be called by
@@ -48,6 +51,7 @@ type Lines struct {
 
 	mu sync.Mutex // guards all below, and writing
 	page
+	area    *area   // nil where there is no status area
 	fold    *folder // nil where each line is shown at once
 	awaited int     // nodes that have a turn in this wave and have not ended
 	grouped int     // groups so far
@@ -75,19 +79,27 @@ func NewLines(w io.Writer, o Options) *Lines {
 		start:   time.Now(),
 		nodes:   make(map[string]*node),
 	}
+	if o.Fold {
+		l.fold = newFolder(l.heldLine)
+	}
+	if o.Size != nil {
+		l.area = &area{size: o.Size}
+	}
 	switch {
 	case o.CI != NoCI:
 		l.groups = groupsOf(o.CI)
 		l.ticks = tick(progressEvery, l.tell)
-	case o.Fold:
-		l.fold = newFolder(l.heldLine)
-		l.ticks = tick(foldTick, l.expire)
+	case l.area != nil:
+		l.ticks = tick(areaTick, l.beat)
+	case l.fold != nil:
+		l.ticks = tick(foldTick, l.beat)
 	}
 	return l
 }
 
 // Emit implements [push.Sink]. All of the event's lines that are whole have been written when
-// it returns. After Close it does nothing.
+// it returns, but for those that wait to be folded, grouped, or written together above a status
+// area. After Close it does nothing.
 func (l *Lines) Emit(e push.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,6 +141,7 @@ func (l *Lines) Printf(format string, args ...any) {
 // asked something on the same terminal. Whoever has something to print waits.
 func (l *Lines) Silence() (resume func()) {
 	l.mu.Lock()
+	l.clearArea()
 	return l.mu.Unlock
 }
 
@@ -138,6 +151,7 @@ func (l *Lines) Silence() (resume func()) {
 func (l *Lines) Summary() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.endArea()
 	l.flushAll()
 	width := wrapWidth
 	if l.width > 0 {
@@ -166,6 +180,7 @@ func (l *Lines) Close() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.endArea()
 	l.flushAll()
 	l.write()
 	l.closed = true

@@ -47,6 +47,14 @@ func (n *node) hear(at time.Time) {
 	n.heard = at
 }
 
+// entered is when the node's phase began.
+func (n *node) entered() time.Time {
+	if n.watch.since.IsZero() {
+		return n.began
+	}
+	return n.watch.since
+}
+
 func (n *node) prefix(m mark) []byte {
 	switch m {
 	case markErr:

@@ -3,6 +3,7 @@ package output
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,23 +15,32 @@ const (
 	// quietAfter is how long a node that is at work may say nothing before it is said to be quiet.
 	quietAfter = 15 * time.Second
 
-	// fewQuiet is how many of the nodes that hold things up are named in a log.
-	fewQuiet = 5
+	// fewSlow is how many of the nodes that hold things up are named in a log.
+	fewSlow = 5
+
+	// slowStates is how many of them are named to someone who asks for the state of all.
+	slowStates = 20
 )
 
 // progress is how far a rollout is.
 type progress struct {
 	total, ended int
-	counts       string // all nodes by state, and the time that has passed
-	quiet        string // the nodes that hold things up, with phase and age; empty where there are none
+	parts        []string // how many nodes are in each state
+	took         time.Duration
+
+	// slow are the nodes that hold things up, worst first: those that have said nothing for long, or
+	// where there are none, those that are at work, by how long they are in their phase.
+	slow  []*node
+	since func(*node) time.Time
+	quiet bool
+	now   time.Time
 }
 
-// progress needs l.mu. It names most nodes at most.
-func (l *Lines) progress(most int) progress {
-	now := l.now()
+// progress needs l.mu.
+func (l *Lines) progress() progress {
+	p := progress{total: len(l.reports), now: l.now(), took: l.now().Sub(l.start)}
 	kinds := make(map[push.Kind]int)
 	var busy []*node
-	p := progress{total: len(l.reports)}
 	waiting := 0
 	for _, r := range l.reports {
 		n := l.nodes[r.host]
@@ -44,10 +54,9 @@ func (l *Lines) progress(most int) progress {
 			busy = append(busy, n)
 		}
 	}
-	var parts []string
 	part := func(n int, what string) {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+			p.parts = append(p.parts, fmt.Sprintf("%d %s", n, what))
 		}
 	}
 	part(len(busy), "running")
@@ -55,47 +64,60 @@ func (l *Lines) progress(most int) progress {
 	for _, k := range present(kinds) {
 		part(kinds[k], string(k))
 	}
-	p.counts = fmt.Sprintf("%s: %s, after %s", count(p.total, "node"), strings.Join(parts, ", "), elapsed(now.Sub(l.start)))
-	p.quiet = holdUp(busy, now, most)
+	p.weigh(busy)
 	return p
+}
+
+// weigh finds the nodes that hold things up among those at work.
+func (p *progress) weigh(busy []*node) {
+	silent := func(n *node) bool { return p.now.Sub(n.heard) >= quietAfter }
+	p.slow, p.since = busy, (*node).entered
+	if slices.ContainsFunc(busy, silent) {
+		p.quiet, p.since = true, func(n *node) time.Time { return n.heard }
+		p.slow = slices.DeleteFunc(busy, func(n *node) bool { return !silent(n) })
+	}
+	slices.SortStableFunc(p.slow, func(a, b *node) int {
+		return cmp.Or(p.since(a).Compare(p.since(b)), cmp.Compare(a.name, b.name))
+	})
+}
+
+// counts says the states in a line.
+func (p *progress) counts() string {
+	return fmt.Sprintf("%s: %s, after %s", count(p.total, "node"), strings.Join(p.parts, ", "), elapsed(p.took))
+}
+
+// holdUp names most of the nodes that hold things up, with phase and age; empty where there are none.
+func (p *progress) holdUp(most int) string {
+	var b strings.Builder
+	lead, last := "running ", ""
+	if p.quiet {
+		lead = "quiet "
+	}
+	for i, n := range p.slow[:min(most, len(p.slow))] {
+		switch age := elapsed(p.now.Sub(p.since(n))); {
+		case age == last:
+			b.WriteString(", ")
+		case i > 0:
+			lead = "; "
+			fallthrough
+		default:
+			fmt.Fprintf(&b, "%sfor %s: ", lead, age)
+			last = age
+		}
+		b.WriteString(n.name)
+		if phase := n.watch.phase(); phase != "" {
+			b.WriteString(" (" + phase + ")")
+		}
+	}
+	if more := len(p.slow) - most; more > 0 {
+		fmt.Fprintf(&b, " and %d more", more)
+	}
+	return b.String()
 }
 
 // present are the kinds that have nodes, in the order of the summary.
 func present(counts map[push.Kind]int) []push.Kind {
 	return slices.DeleteFunc(slices.Clone(kinds[:]), func(k push.Kind) bool { return counts[k] == 0 })
-}
-
-// holdUp names the nodes that have said nothing for long, quietest first; where there are none, those
-// that are longest in their phase.
-func holdUp(busy []*node, now time.Time, most int) string {
-	if len(busy) == 0 {
-		return ""
-	}
-	lead, since := "quiet ", func(n *node) time.Time { return n.heard }
-	if !slices.ContainsFunc(busy, func(n *node) bool { return now.Sub(n.heard) >= quietAfter }) {
-		lead, since = "running ", func(n *node) time.Time { return n.watch.since }
-	} else {
-		busy = slices.DeleteFunc(busy, func(n *node) bool { return now.Sub(n.heard) < quietAfter })
-	}
-	slices.SortStableFunc(busy, func(a, b *node) int { return cmp.Or(since(a).Compare(since(b)), cmp.Compare(a.name, b.name)) })
-	var b strings.Builder
-	last := ""
-	for i, n := range busy[:min(most, len(busy))] {
-		if a := elapsed(now.Sub(since(n))); a != last {
-			if i > 0 {
-				b.WriteString("; ")
-			}
-			fmt.Fprintf(&b, "%sfor %s: ", lead, a)
-			lead, last = "", a
-		} else {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s (%s)", n.name, n.watch.phase())
-	}
-	if more := len(busy) - most; more > 0 {
-		fmt.Fprintf(&b, " and %d more", more)
-	}
-	return b.String()
 }
 
 // elapsed says whole seconds: 59s, 2m03s, 1h02m.
@@ -105,3 +127,40 @@ func elapsed(d time.Duration) string {
 	}
 	return duration(d.Truncate(time.Second))
 }
+
+// States prints the state of every node, those in the same one together: what to show to someone who
+// asks in the midst of a rollout.
+func (l *Lines) States() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.progress()
+	l.say(p.counts())
+	groups := make(map[string][]*node)
+	for _, r := range l.reports {
+		n := l.nodes[r.host]
+		state := "waiting"
+		switch {
+		case r.kind != "":
+			state = string(r.kind)
+		case !n.heard.IsZero():
+			state = "running " + n.watch.phase()
+		}
+		groups[state] = append(groups[state], n)
+	}
+	order := []string{"waiting"}
+	for _, k := range kinds {
+		order = append(order, string(k))
+	}
+	for _, state := range slices.SortedFunc(maps.Keys(groups), func(a, b string) int {
+		return cmp.Or(cmp.Compare(slices.Index(order, a), slices.Index(order, b)), cmp.Compare(rankOf(a), rankOf(b)), cmp.Compare(a, b))
+	}) {
+		l.say(fmt.Sprintf("%s%s: %s (%d)", indent, strings.TrimSpace(state), foldNodes(groups[state]), len(groups[state])))
+	}
+	if slow := p.holdUp(slowStates); slow != "" {
+		l.say(indent + slow)
+	}
+	l.write()
+}
+
+// rankOf is where the phase of a running node comes.
+func rankOf(state string) int { return slices.Index(phaseOrder, strings.TrimPrefix(state, "running ")) }

@@ -200,6 +200,7 @@ func show(g *global, r *push.Rollout, lines *view, warnings []inventory.Problem)
 	release := context.AfterFunc(g.stop.soft, func() {
 		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
 	})
+	lines.watch()
 	results, err := r.Run(g.stop.hard)
 	release()
 	err = errors.Join(err, lines.end(results != nil))

@@ -63,6 +63,8 @@ type view struct {
 	screen
 	sink    push.Sink      // hears of everything, the screen included
 	logs    *output.Logs   // nil where none are kept
+	lines   *output.Lines  // the screen, where it has a status area; else nil
+	keys    *keys          // nil but while the push goes on beside a status area
 	record  *output.Record // nil where nobody reads it
 	reports []func() error // what is to be written of it
 }
@@ -94,10 +96,16 @@ func (v *viewOptions) open(g *global, color output.Color, hosts []string) *view 
 	case "quiet":
 		o.Quiet = true
 	}
+	if f, ok := g.out.(*os.File); ok && width > 0 && o.CI == output.NoCI && !o.Quiet && !slices.Contains([]string{"", "dumb"}, os.Getenv("TERM")) {
+		o.Size = func() (int, int) { return terminalSize(f) }
+	}
 	if v.output == "json" {
 		shown.screen = output.NewJSON(g.out, logOf)
 	} else {
-		shown.screen = output.NewLines(g.out, o)
+		lines := output.NewLines(g.out, o)
+		if shown.screen = lines; o.Size != nil {
+			shown.lines = lines
+		}
 	}
 	if shown.toReport(v.report, ci); len(shown.reports) > 0 {
 		shown.record = output.NewRecord()
@@ -142,9 +150,26 @@ func wrap(err error, format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }
 
+// watch begins to watch the keys, where there is a status area; end ends it.
+func (v *view) watch() {
+	if v.lines != nil {
+		v.keys = watchKeys(v.lines.States, v.lines.Silence)
+	}
+}
+
+// Silence is the screen's, and leaves the keys to whoever asks something.
+func (v *view) Silence() (resume func()) {
+	listen, show := v.keys.pause(), v.screen.Silence()
+	return func() {
+		show()
+		listen()
+	}
+}
+
 // end shows the summary of a push that was one, and closes all. An error says that something
 // of the output is lost.
 func (v *view) end(pushed bool) error {
+	v.keys.release()
 	var err error
 	if v.logs != nil && pushed {
 		err = v.logs.Close()
@@ -160,6 +185,16 @@ func (v *view) end(pushed bool) error {
 		err = errors.Join(err, lost)
 	}
 	return err
+}
+
+// terminalSize is how many cells and rows a terminal has; none where it is not for this process to
+// draw on.
+func terminalSize(f *os.File) (width, height int) {
+	if !foreground(f) {
+		return 0, 0
+	}
+	width, height, _ = term.GetSize(int(f.Fd())) // 0 where nobody knows
+	return width, height
 }
 
 // terminalWidth is how many cells a line of the terminal w has, 0 where it is none.
