@@ -21,18 +21,16 @@ func Attach(ctx context.Context, l Layout, id string, offset int64, out io.Write
 	if _, err := io.WriteString(out, wire.Preface); err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
-	r, err := runlog.Follow(ctx, l.Runs(), id, offset, &frameSink{out: out, now: time.Now, last: time.Now()})
+	return attach(ctx, l, id, offset, newFrameSink(out))
+}
+
+// attach is Attach after the preface.
+func attach(ctx context.Context, l Layout, id string, offset int64, out *frameSink) error {
+	r, err := runlog.Follow(ctx, l.Runs(), id, offset, out)
 	if err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
-	}
-	if _, err := out.Write(wire.AppendFrame(nil, wire.Done, b)); err != nil {
-		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
-	}
-	return nil
+	return out.done(r)
 }
 
 // frameSink passes frames on as they are.
@@ -40,6 +38,22 @@ type frameSink struct {
 	out  io.Writer
 	now  func() time.Time
 	last time.Time // of the last write
+}
+
+func newFrameSink(out io.Writer) *frameSink {
+	return &frameSink{out: out, now: time.Now, last: time.Now()}
+}
+
+// done writes the result, the last frame.
+func (s *frameSink) done(r wire.Result) error {
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = s.Frames(wire.AppendFrame(nil, wire.Done, b))
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: reporting run %s: %w", r.Run, err)
+	}
+	return nil
 }
 
 var _ runlog.Sink = (*frameSink)(nil)

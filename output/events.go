@@ -15,6 +15,10 @@ func (l *Lines) planned(e push.Planned) {
 		n.dress(l.styles, l.column)
 	}
 	l.await(e.Nodes)
+	if e.Commit == "" {
+		l.news("pulling on " + count(len(e.Nodes), "node"))
+		return
+	}
 	l.news(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
@@ -37,7 +41,7 @@ func (l *Lines) phase(e push.Phase) {
 	text := Sanitize(e.Phase)
 	n.watch.enter(text, timeOf(e, l.now))
 	n.hear(l.now())
-	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
+	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush || e.Phase == push.PhasePull {
 		if l.verbose {
 			l.own(n, text, false)
 		}

@@ -122,6 +122,10 @@ func (l *Lines) Emit(e push.Event) {
 		l.output(e)
 	case push.Finished:
 		l.finished(e)
+	case push.RunBegan:
+		l.runBegan(e)
+	case push.RunEnded:
+		l.runEnded(e)
 	}
 	l.write()
 }

@@ -16,7 +16,8 @@ type Sink interface {
 // Event is one of the types of this file.
 type Event interface{ event() }
 
-// Planned says, once, before any connection, what is to be deployed where.
+// Planned says, once, before any connection, what is to be deployed where. Of nodes that pull
+// the commit is not known: it is empty.
 type Planned struct {
 	Commit  string   // object name
 	Subject string   // the commit's first line
@@ -44,7 +45,7 @@ type Soaking struct {
 	For time.Duration
 }
 
-// Phase says that a node entered a phase: [PhaseConnect], [PhasePush], or one of the run's own
+// Phase says that a node entered a phase: [PhaseConnect], [PhasePush], [PhasePull], or one of the run's own
 // (checkout, venv, deploy).
 type Phase struct {
 	Node  string
@@ -56,6 +57,7 @@ type Phase struct {
 const (
 	PhaseConnect = "connect"
 	PhasePush    = "push"
+	PhasePull    = "pull"  // instead of push: the node asks its remotes
 	PhaseCheck   = "check" // after the run: the checks of what is deployed
 )
 

@@ -31,6 +31,7 @@ type pushOptions struct {
 	force     forceOptions
 	noWait    bool
 	dryRun    bool
+	pull      bool // the hosts pull from their remotes instead: troops pull
 }
 
 func newPush(g *global) *cli.Command {
@@ -140,7 +141,11 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
-	results, err := show(g, r, lines, warnings)
+	deploy := r.Run
+	if o.pull {
+		deploy = r.Pull
+	}
+	results, err := show(g, r, deploy, lines, warnings)
 	return g.ended(results, errors.Join(err, client.Close()))
 }
 
@@ -191,8 +196,8 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	return r, warnings, err
 }
 
-// show runs the rollout and prints it.
-func show(g *global, r *push.Rollout, lines *view, warnings []inventory.Problem) ([]push.NodeResult, error) {
+// show runs the rollout by deploy, a method of it, and prints it.
+func show(g *global, r *push.Rollout, deploy func(context.Context) ([]push.NodeResult, error), lines *view, warnings []inventory.Problem) ([]push.NodeResult, error) {
 	r.Sink = lines.sink
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
@@ -201,7 +206,7 @@ func show(g *global, r *push.Rollout, lines *view, warnings []inventory.Problem)
 		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
 	})
 	lines.watch()
-	results, err := r.Run(g.stop.hard)
+	results, err := deploy(g.stop.hard)
 	release()
 	err = errors.Join(err, lines.end(results != nil))
 	return results, err
