@@ -86,8 +86,10 @@ func TestTerminalThatStops(t *testing.T) {
 
 var sequences = regexp.MustCompile(`\x1b\[[?0-9;]*[A-Za-z]|\r`)
 
-// plain is a terminal's text without the sequences, and the status apart from the lines.
-func plain(text string) string { return sequences.ReplaceAllString(text, "") }
+// plain is a terminal's text without the sequences. Where the status is erased a line begins.
+func plain(text string) string {
+	return sequences.ReplaceAllString(strings.ReplaceAll(text, "\x1b[J", "\n"), "")
+}
 
 // TestFullLogDir has the disk full that the logs of hosts go to: the hosts get all, the user is told,
 // and what could be kept is there.
@@ -116,15 +118,23 @@ func TestFullLogDir(t *testing.T) {
 	if !strings.Contains(p.stderr.String(), "no space left on device") {
 		t.Errorf("standard error says %q", p.stderr.String())
 	}
-	head := s.must(s.repo, "git", "rev-parse", "HEAD")
+	head, kept := s.must(s.repo, "git", "rev-parse", "HEAD"), 0
+	var whole strings.Builder
+	for i := range 30000 {
+		fmt.Fprintf(&whole, "line %d %s\n", i, strings.Repeat("x", 100))
+	}
 	for _, n := range nodes {
 		if got := s.deployed(n); got != head {
 			t.Errorf("%s is at %s", n.Name, got)
 		}
-		text := readFile(t, filepath.Join(dir, n.Name+".log"))
-		if !strings.HasPrefix(string(text), "line 0 xxx") {
+		text := string(readFile(t, filepath.Join(dir, n.Name+".log")))
+		if !strings.HasPrefix(whole.String(), text) {
 			t.Errorf("the log of %s begins with %.40q", n.Name, text)
 		}
+		kept += len(text)
+	}
+	if kept < 200<<10 {
+		t.Errorf("%d bytes are kept", kept)
 	}
 	s.troops("push", "--log-dir", dir).exits(1).shows(`^troops: 2 nodes: 2 current in `)
 }

@@ -113,7 +113,7 @@ func (p *tmuxProgram) do(ask tmuxAsk) tmuxSees {
 				p.todo = slices.DeleteFunc(p.todo, func(s string) bool { return s == h })
 			}
 		default:
-			p.emit(out(h, push.Stdout, fmt.Sprintf("line %d\n", p.rng.IntN(100))))
+			p.emit(out(h, push.Stdout, fmt.Sprintf("line %d %s\n", p.rng.IntN(100), wideText[p.rng.IntN(len(wideText))])))
 		}
 	}
 	p.clock = p.clock.Add(areaRefresh)
@@ -146,7 +146,7 @@ func startTmux(t *testing.T, nodes, width, height int) *tmux {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := fmt.Sprintf("%s='%d %s' exec '%s' -test.run '^TestTmuxProgram$'", tmuxEnv, nodes, m.dir, self)
+	program := fmt.Sprintf("%s='%d %s' LC_ALL=C.UTF-8 exec '%s' -test.run '^TestTmuxProgram$'", tmuxEnv, nodes, m.dir, self)
 	m.run("-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "sh", "-c", program)
 	// For both ways, so that neither has to wait for the program.
 	for name, pipe := range map[string]**os.File{"ask": &m.ask, "sees": &m.sees} {
@@ -165,7 +165,8 @@ func (m *tmux) run(args ...string) string {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "tmux", append([]string{"-S", filepath.Join(m.dir, "tmux")}, args...)...)
+	cmd := exec.CommandContext(ctx, "tmux", append([]string{"-u", "-S", filepath.Join(m.dir, "tmux")}, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "TMUX=")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		m.t.Fatalf("tmux %q: %v\n%s", args, err, out)
