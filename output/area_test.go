@@ -81,12 +81,11 @@ func (e *emulated) below() (rows []string) {
 // areaRig is a sink with a status area on a terminal, and one without on another terminal of the
 // same size: what is above the area must be the same.
 type areaRig struct {
-	t             *testing.T
-	*Lines                  // with the area
-	plain         *Lines    // without
-	term, oracle  *emulated // their terminals
-	clock         time.Time
-	width, height int
+	t            *testing.T
+	*Lines                 // with the area
+	plain        *Lines    // without
+	term, oracle *emulated // their terminals
+	clock        time.Time
 }
 
 func newAreaRig(t *testing.T, width, height int, o Options) *areaRig {
@@ -161,6 +160,9 @@ func TestAreaResized(t *testing.T) {
 	})
 }
 
+// wideText is what takes more cells than characters, or fewer.
+var wideText = []string{"日本語のパッケージ", "e\u0301a\u0308 n\u0303", "설정 중", "👍 ok", "𠮷野家", "ｆｕｌｌ"}
+
 // areaRun is a rollout to some nodes, with a look at the screen after each step.
 func areaRun(r *areaRig, rng *rand.Rand, nodes int, step func()) {
 	var hosts []string
@@ -194,7 +196,7 @@ func areaRun(r *areaRig, rng *rand.Rand, nodes int, step func()) {
 		case 4:
 			r.emit(out(h, push.Stderr, strings.Repeat("long ", rng.IntN(8))+"\n"))
 		case 5:
-			r.emit(out(h, push.Stdout, "a part "))
+			r.emit(out(h, push.Stdout, "a part "+wideText[rng.IntN(len(wideText))]))
 		default:
 			for range rng.IntN(4) {
 				r.emit(out(h, push.Stdout, fmt.Sprintf("line %d\n", rng.IntN(100))))

@@ -47,12 +47,12 @@ func (r *Record) JUnit(w io.Writer) error {
 	r.lines.mu.Lock()
 	defer r.lines.mu.Unlock()
 	suite := junitSuite{
-		Name:      "troops push " + r.title(),
+		Name:      r.title(),
 		Time:      fmt.Sprintf("%.3f", r.took().Seconds()),
 		Timestamp: r.lines.start.UTC().Format("2006-01-02T15:04:05"),
 	}
 	for _, n := range r.lines.reports {
-		c := junitCase{Name: n.name, Class: "troops.push", Time: fmt.Sprintf("%.3f", n.took.Seconds())}
+		c := junitCase{Name: n.name, Class: "troops", Time: fmt.Sprintf("%.3f", n.took.Seconds())}
 		trouble := &junitTrouble{Message: n.text, Type: string(n.kind), Text: strings.Join(n.lastLines(), "\n")}
 		suite.Tests++
 		switch {

@@ -18,7 +18,7 @@ func (r *Record) Markdown() string {
 	defer r.lines.mu.Unlock()
 	reports := r.lines.reports
 	var b strings.Builder
-	fmt.Fprintf(&b, "### troops push %s\n\n%s\n\n", markdown(r.title()), markdown(counts(reports, r.took())))
+	fmt.Fprintf(&b, "### %s\n\n%s\n\n", markdown(r.title()), markdown(counts(reports, r.took())))
 	var troubled [][]*report
 	for _, k := range troubles {
 		troubled = append(troubled, alike(of(reports, k))...)

@@ -34,7 +34,10 @@ func (r *Record) Emit(e push.Event) {
 
 // title says what was pushed.
 func (r *Record) title() string {
-	return fmt.Sprintf("%s %q", short(r.plan.Commit), Sanitize(r.plan.Subject))
+	if r.plan.Commit == "" {
+		return "troops pull"
+	}
+	return fmt.Sprintf("troops push %s %q", short(r.plan.Commit), Sanitize(r.plan.Subject))
 }
 
 // took is how long the rollout took so far.

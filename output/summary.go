@@ -190,7 +190,9 @@ func (s *teller) idle(reports []*report) {
 // which nothing ran there is nothing to tell.
 func (s *teller) times(reports []*report) {
 	phases := phaseTimes(reports)
-	ran := func(t phaseTime) bool { return t.phase != push.PhaseConnect && t.phase != push.PhasePush }
+	ran := func(t phaseTime) bool {
+		return t.phase != push.PhaseConnect && t.phase != push.PhasePush && t.phase != push.PhasePull
+	}
 	if !slices.ContainsFunc(phases, ran) {
 		return
 	}

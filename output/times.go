@@ -56,7 +56,7 @@ type phaseTime struct {
 }
 
 // phaseOrder is how phases follow each other; others come last.
-var phaseOrder = []string{push.PhaseConnect, push.PhasePush, "checkout", "venv", "deploy", push.PhaseCheck}
+var phaseOrder = []string{push.PhaseConnect, push.PhasePush, push.PhasePull, "checkout", "venv", "deploy", push.PhaseCheck}
 
 // phaseTimes are the times of the nodes that have ended, phase by phase.
 func phaseTimes(reports []*report) []phaseTime {

@@ -143,9 +143,20 @@ func (k *keys) obey() {
 			show = k.clear()
 		}
 		resume := k.pause()
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) // it goes on here once the shell says so
+		stopUntilContinued()
 		resume()
 		show()
+	}
+}
+
+// stopUntilContinued stops the process, as Ctrl-Z would have done. The call that does it may return
+// before it is stopped, so the signal to go on is awaited.
+func stopUntilContinued() {
+	goOn := make(chan os.Signal, 1)
+	signal.Notify(goOn, syscall.SIGCONT)
+	defer signal.Stop(goOn)
+	if syscall.Kill(os.Getpid(), syscall.SIGSTOP) == nil {
+		<-goOn
 	}
 }
 

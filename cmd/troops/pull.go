@@ -21,12 +21,12 @@ roles.toml at HEAD; what they deploy their remotes decide. See docs/pull.md.
 Ctrl-C once: ask no more hosts, follow those that run. Twice: leave; what runs goes on.
 
 ` + exitStatusHelp,
-		Flags: slices.Concat(o.selection.flags(), o.view.flags(), []cli.Flag{
+		Flags: append(slices.Concat(o.selection.flags(), o.view.flags()),
 			&cli.IntFlag{Name: "parallel", Usage: "ask at most `N` hosts at once", DefaultText: "as troops push", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: "as troops push", Destination: &o.repoPath},
 			transportFlag(&o.transport),
-		}),
+		),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
 			switch {

@@ -55,6 +55,8 @@ On a terminal, host keys that are not known yet are shown first, all at once, wi
 --no-wait leaves once the hosts have taken the run; pushing the same commit again follows it, and
 troops cancel ends it.
 
+On a terminal the status is below the lines of the hosts; Enter or Ctrl-\ prints the state of each.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
