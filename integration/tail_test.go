@@ -142,7 +142,7 @@ func TestTailOverCutConnections(t *testing.T) {
 		t.Errorf("tail ended with %v (exit code %d), %q", err, code, stderr.String())
 	}
 	s.check(t, lines)
-	if n := s.cuts.Load(); n < 2*tailNodes {
+	if n := s.cuts.Load(); n < tailNodes {
 		t.Errorf("only %d connections were cut: this shows nothing", n)
 	} else {
 		t.Logf("%d lines over %d connections that were cut", len(lines), n)
@@ -268,7 +268,7 @@ func (s *tailStation) check(t *testing.T, lines []string) {
 			text = "* run began"
 		case strings.Contains(text, ": deployed in "):
 			text = "* run ended"
-		case strings.HasPrefix(text, "lost contact"):
+		case strings.HasPrefix(text, "lost contact"), strings.HasPrefix(text, "not there yet"):
 			continue
 		case strings.HasPrefix(text, "found"):
 			found++

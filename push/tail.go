@@ -200,7 +200,7 @@ func (t *tailing) explain(ctx context.Context, cause error) error {
 	var repo *RepoError
 	var refused *sshx.ChannelError
 	switch {
-	case errors.As(open, &repo):
+	case errors.As(open, &repo) && repo.Said != "": // else the connection may have broken
 		return fmt.Errorf("%w: %w", errNoTail, open)
 	case open != nil:
 		return open

@@ -154,9 +154,16 @@ troops.define_role("all", hosts=["one", "two", "three"])' >deploy.py && git add 
 const passphrasePrompt = "Enter passphrase for key '"
 
 func TestPassphraseOnTheTerminal(t *testing.T) {
+	for _, name := range []string{"dumb", "xterm-256color"} { // the latter has a status area
+		t.Run(name, func(t *testing.T) { passphraseOnTheTerminal(t, name) })
+	}
+}
+
+func passphraseOnTheTerminal(t *testing.T, name string) {
 	repo, env := lockedFleet(t)
 	term := newTerminal(t)
-	cmd := term.start(t, repo, env, "push")
+	term.resize(t, 100, 30)
+	cmd := term.start(t, repo, append(env, "TERM="+name), "push")
 	term.await(t, passphrasePrompt, 1)
 	io.WriteString(term.master, "wrong\n")
 	term.await(t, passphrasePrompt, 2)
