@@ -67,14 +67,23 @@ func TestWrongClocks(t *testing.T) {
 				t.Errorf("what was deployed before: %+v", r)
 			}
 			n.git("checkout", "-q", "-b", "side", base)
-			if r := n.pushAt(n.commit("x", "y"), off); r.State != wire.Refused {
-				t.Errorf("sibling: %+v", r)
+			sibling := n.pushAt(n.commit("x", "y"), off)
+			if sibling.State != wire.Refused {
+				t.Errorf("sibling: %+v", sibling)
 			}
 			if tip := n.tip("refs/heads/master"); tip != good {
 				t.Errorf("the branch is at %s, want %s", tip, good)
 			}
-			if s, err := Status(t.Context(), n.l); err != nil || s.Commit != good || s.By != "tester" || s.Active != nil {
-				t.Errorf("status %+v, %v", s, err)
+			if s, err := Status(t.Context(), n.l); err != nil || s.Commit != good || s.By != "tester" || s.Active != nil || s.Last.Run != sibling.Run {
+				t.Errorf("status %+v, last %+v, %v", s, s.Last, err)
+			}
+			if h, err := History(n.l); err != nil || h[0].Run != sibling.Run || h[len(h)-2].Commit == good || h[len(h)-1].Commit == good {
+				t.Errorf("history %+v, %v", h, err)
+			}
+			all, err := runlog.List(n.l.Runs())
+			n.check(err)
+			if rank := ranks(all, "", time.Now()); rank[sibling.Run] != 0 {
+				t.Errorf("the newest run is not the last one to go: %v", rank)
 			}
 			n.git("--git-dir="+n.l.Repo(), "fsck", "--strict", "--no-dangling")
 		})
