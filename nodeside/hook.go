@@ -284,7 +284,7 @@ func (l Layout) startCommand() ([]string, error) {
 // plainError leaves the package's name out of an error that is read behind "troops:".
 func plainError(err error) error {
 	text := err.Error()
-	for _, room := range []string{"nodeside: ", "deployment: ", "runlog: "} {
+	for _, room := range []string{"nodeside: ", "deployment: ", "runlog: ", "trust: "} {
 		text = strings.TrimPrefix(text, room)
 	}
 	return errors.New(text)
