@@ -119,23 +119,28 @@ func (n *signedNode) ways() map[string]func(oid string) (said string, ok bool) {
 func (n *signedNode) refuses(name, oid string, words ...string) {
 	n.Helper()
 	for way, bring := range n.ways() {
-		before := n.state()
-		said, ok := bring(oid)
-		if ok {
-			n.Errorf("%s, by %s: it was deployed", name, way)
-		}
-		for _, w := range words {
-			if !strings.Contains(strings.ReplaceAll(said, "\n", " "), w) {
-				n.Errorf("%s, by %s: no %q in\n%s", name, way, w, said)
-			}
-		}
-		if after := n.state(); after != before {
-			n.Errorf("%s, by %s: the node was\n%s\nand is\n%s", name, way, before, after)
-		}
+		n.refusesBy(way, bring, name, oid, words...)
 	}
 }
 
-// Commits that are not signed as the node demands are refused, by push and by pull alike, before
+func (n *signedNode) refusesBy(way string, bring func(string) (string, bool), name, oid string, words ...string) {
+	n.Helper()
+	before := n.state()
+	said, ok := bring(oid)
+	if ok {
+		n.Errorf("%s, by %s: it was deployed", name, way)
+	}
+	for _, w := range words {
+		if !strings.Contains(strings.ReplaceAll(said, "\n", " "), w) {
+			n.Errorf("%s, by %s: no %q in\n%s", name, way, w, said)
+		}
+	}
+	if after := n.state(); after != before {
+		n.Errorf("%s, by %s: the node was\n%s\nand is\n%s", name, way, before, after)
+	}
+}
+
+// The table of forged commits. Those that are not signed as the node demands are refused, by push and by pull alike, before
 // any ref moves and any of their code runs.
 func TestForgedCommits(t *testing.T) {
 	n := newSignedNode(t)
@@ -168,7 +173,9 @@ func TestForgedCommits(t *testing.T) {
 			signers.Revoked: n.sign(good, how.with(signers.Revoked)...),
 			signers.Expired: n.sign(good, how.with(signers.Expired)...),
 		} {
-			n.refuses(how.name+" "+name, oid, "commit "+short(oid))
+			for _, way := range []string{"git push", "node pull"} {
+				n.refusesBy(way, n.ways()[way], how.name+" "+name, oid, "commit "+short(oid))
+			}
 		}
 	}
 	n.deployed(good)

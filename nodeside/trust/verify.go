@@ -55,12 +55,11 @@ func (v *Verifier) checkSSH(ctx context.Context, commit, armor string) error {
 	}
 	// Git asks whether the key was allowed at the time that the commit claims, which who has stolen an
 	// old key can choose. So it has to be allowed today as well.
-	cmd := exec.CommandContext(ctx, v.keys.sshKeygen, "-Y", "find-principals", "-f", v.keys.allowed, "-s", "/dev/stdin")
-	cmd.Dir, cmd.Env, cmd.Stdin = "/", v.git.Env, strings.NewReader(armor)
-	if err := cmd.Run(); err != nil {
-		if !errors.As(err, new(*exec.ExitError)) || ctx.Err() != nil {
-			return fmt.Errorf("trust: checking the signature of %s: ssh-keygen: %w", short(commit), err)
-		}
+	today, err := v.allowedToday(ctx, armor)
+	if err != nil {
+		return fmt.Errorf("trust: checking the signature of %s: %w", short(commit), err)
+	}
+	if !today {
 		return &Refusal{commit, by + ", which " + v.keys.allowed + " does not allow, or not today", otherKey + ", or allow this one there"}
 	}
 	good, _, err := v.verifyCommit(ctx, commit, true)
@@ -75,6 +74,26 @@ func (v *Verifier) checkSSH(ctx context.Context, commit, armor string) error {
 		}
 	}
 	return &Refusal{commit, by + ", but its signature is bad, since it was changed afterwards, or the key not allowed to sign for git then", again}
+}
+
+// allowedToday asks ssh-keygen whether the key of a signature is one of the allowed ones.
+func (v *Verifier) allowedToday(ctx context.Context, armor string) (bool, error) {
+	f, err := os.CreateTemp("", "troops-signature-") // it reads from files only
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(armor)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return false, err
+	}
+	cmd := exec.CommandContext(ctx, v.keys.sshKeygen, "-Y", "find-principals", "-f", v.keys.allowed, "-s", f.Name())
+	cmd.Dir, cmd.Env = "/", v.git.Env
+	err = cmd.Run()
+	if ctx.Err() == nil && errors.As(err, new(*exec.ExitError)) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // checkPGP checks an OpenPGP signature.
