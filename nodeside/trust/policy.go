@@ -58,7 +58,7 @@ var oidPattern = regexp.MustCompile(`^(?:[0-9a-f]{40}|[0-9a-f]{64})$`)
 // repository's configuration, too: so that can only ask for more than the system's.
 func readPolicy(ctx context.Context, git gitcli.Repo) (Policy, error) {
 	verify, err := settings(ctx, git, verifyKey)
-	if err != nil {
+	if err != nil || len(verify) == 0 {
 		return Policy{}, err
 	}
 	since, err := settings(ctx, git, sinceKey)
@@ -103,7 +103,7 @@ func policy(verify, since []setting) (Policy, error) {
 func settings(ctx context.Context, git gitcli.Repo, name string) ([]setting, error) {
 	out, err := git.Run(ctx, nil, "config", "--show-scope", "--null", "--get-all", name)
 	var ge *gitcli.Error
-	if errors.As(err, &ge) && ge.ExitCode() == 1 && ge.Stderr == "" {
+	if errors.As(err, &ge) && ge.ExitCode() == 1 {
 		return nil, nil
 	}
 	if err != nil {
