@@ -45,6 +45,7 @@ func TestOrdinaryUsersGetNothing(t *testing.T) {
 		{"see a log", "troops node log"},
 		{"see the status", "troops node status"},
 		{"follow a run", "timeout 10 troops node attach $RUN 0 | grep secret"},
+		{"follow all runs", "timeout 10 troops node tail --once | grep secret"},
 		{"push", "git -c safe.directory='*' push " + repoPath + " HEAD:master"},
 		{"make it a node again", "troops node init"},
 	} {
@@ -67,8 +68,10 @@ func TestOrdinaryUsersGetNothing(t *testing.T) {
 			t.Errorf("sudo lets a member of group troops do troops %s:\n%s", args, out)
 		}
 	}
-	if out := n.Run(t, "su -s /bin/bash member -c 'troops node log'"); !strings.Contains(out, "the secret") {
-		t.Errorf("a member of group troops sees\n%s", out)
+	for _, command := range []string{"log", "tail --once"} {
+		if out := n.Run(t, "su -s /bin/bash member -c 'troops node "+command+"'"); !strings.Contains(out, "the secret") {
+			t.Errorf("a member of group troops sees by %s\n%s", command, out)
+		}
 	}
 }
 

@@ -51,6 +51,30 @@ func TestPull(t *testing.T) {
 	if by := node.Run(t, "cd /var/lib/troops/runs && cat */record.json"); !strings.Contains(by, `"by":"pull"`) || !strings.Contains(by, `"by":"ubuntu (`) {
 		t.Errorf("who pulled: %s", by)
 	}
+	pushDuringPull(t, s, node, cron)
 	node.Run(t, "git --git-dir="+repoPath+" fsck")
 	idle(t, node)
+}
+
+// pushDuringPull pushes while the run of a pull goes on: the same commit follows it, a later one
+// waits and is told for whom.
+func pushDuringPull(t *testing.T, s *station, node *testnode.Node, cron string) {
+	makeGates(t, node)
+	nodes := []*testnode.Node{node}
+	pulled := s.commit(map[string]string{"deploy.py": hosts(nodes, "print('at work', flush=True)\n"+gate)})
+	s.must(s.repo, "git", "push", "-q", "repos:deploy.git", "master")
+	node.Run(t, "("+cron+") </dev/null >/run/cron.out 2>&1 &")
+	node.Run(t, "until grep -l '\"running\"' /var/lib/troops/runs/*/record.json; do sleep 0.1; done")
+	same := s.troops("push")
+	same.sees("at work")
+	later := s.commit(map[string]string{"deploy.py": hosts(nodes, "print('later')\n")})
+	waits := s.troops("push")
+	waits.sees("waiting for run ")
+	s.troops("status").exits(0).shows(`^    running: ` + pulled[:7] + ` in deploy, by pull, for `)
+	open(t, node)
+	same.exits(0).shows(`\* following run [0-9A-Z]{26} of `+pulled[:12]+` by pull, since .* which is there already$`, `^troops: 1 node: 1 deployed in `)
+	waits.exits(0).shows(`\* waiting for run [0-9A-Z]{26} of `+pulled[:12]+` by pull, since `, `\| later$`)
+	if at := s.deployed(node); at != later {
+		t.Errorf("%s is deployed, not %s", at, later)
+	}
 }

@@ -173,7 +173,8 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 			return no(c, "not a fast-forward of %s, which %s: fetch that, merge it and push the result", short(c.Old), h.l.deployedBy(c.Old))
 		}
 	}
-	id, err := h.start(ctx, c, ulid.Make().String())
+	id := ulid.Make().String() // followed by this name, where the run joins another one, too: it says so
+	_, err := h.start(ctx, c, id)
 	if err != nil {
 		return no(c, "%v", plainError(err))
 	}

@@ -224,7 +224,7 @@ func decode(t testing.TB, b []byte) (text string, r wire.Result) {
 		switch f.Kind {
 		case wire.Stdout, wire.Stderr:
 			sb.Write(f.Payload)
-		case wire.Note, wire.Phase:
+		case wire.Note, wire.Phase, wire.Aside:
 			fmt.Fprintf(&sb, "[%c %s]\n", f.Kind, f.Payload)
 		case wire.Done:
 			if r, err = wire.ParseResult(f.Payload); err != nil {

@@ -159,6 +159,7 @@ type recorder struct {
 	finished map[string]push.Finished
 	phases   map[string][]string
 	compared []push.Compared
+	runs     map[string][]push.RunEnded
 }
 
 // source is one stream of one node.
@@ -170,7 +171,7 @@ type source struct {
 func newRecorder() *recorder {
 	r := &recorder{
 		out: make(map[source]*bytes.Buffer), streams: make(map[push.Stream]*bytes.Buffer),
-		finished: make(map[string]push.Finished), phases: make(map[string][]string),
+		finished: make(map[string]push.Finished), phases: make(map[string][]string), runs: make(map[string][]push.RunEnded),
 	}
 	r.changed = sync.NewCond(&r.mu)
 	return r
@@ -195,6 +196,8 @@ func (r *recorder) Emit(e push.Event) {
 		r.compared = append(r.compared, e)
 	case push.Finished:
 		r.finished[e.Node] = e
+	case push.RunEnded:
+		r.runs[e.Node] = append(r.runs[e.Node], e)
 	}
 }
 
@@ -229,6 +232,15 @@ func (r *recorder) await(t *testing.T, node, text string) {
 		if done, ok := r.finished[node]; ok {
 			t.Fatalf("%s finished (%v) without printing %q:\n%s", node, done.Outcome, text, r.locked(node))
 		}
+		r.changed.Wait()
+	}
+}
+
+// awaitRuns blocks until so many runs of the node that is tailed have ended.
+func (r *recorder) awaitRuns(node string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.runs[node]) < n {
 		r.changed.Wait()
 	}
 }

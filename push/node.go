@@ -248,12 +248,25 @@ func (n *node) outcome(asked string) Outcome {
 			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: install this one there"}
 		}
 		return Current{}
+	}
+	return endOf(*r)
+}
+
+// endOf is the outcome of a run that ended, by its result alone.
+func endOf(r wire.Result) Outcome {
+	switch r.State {
+	case wire.OK:
+		return Deployed{Run: r.Run}
+	case wire.Current:
+		return Current{}
 	case wire.Superseded:
 		return Superseded{By: r.Other}
 	case wire.Refused:
 		return Refused{Reason: r.Error}
 	case wire.Interrupted:
 		return Failed{Run: r.Run, Phase: r.Phase, Err: errors.New("the run was interrupted on the node (reboot, kill, or out of memory); push again")}
+	case wire.Absent:
+		return Unknown{Run: r.Run, Err: errors.New(r.Error)}
 	}
 	out := Failed{Run: r.Run, Phase: r.Phase, ExitCode: r.ExitCode, Signal: r.Signal}
 	if r.Error != "" {

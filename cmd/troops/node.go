@@ -93,6 +93,7 @@ func newNode(g *global) *cli.Command {
 					return nodeside.Cancel(c.Context, layout(), c.Args().First(), c.Args().Get(1), g.out)
 				},
 			},
+			newNodeTail(g, layout),
 			{
 				Name: "attach", Usage: "print the frames of a run's log from a byte offset on", Hidden: true, ArgsUsage: "RUN OFFSET",
 				Action: func(c *cli.Context) error {

@@ -51,7 +51,7 @@ func runNodeLog(ctx context.Context, g *global, l nodeside.Layout, id string) er
 			lines.Emit(push.Output{Node: name, Stream: push.Stdout, Data: f.Payload})
 		case wire.Stderr:
 			lines.Emit(push.Output{Node: name, Stream: push.Stderr, Data: f.Payload})
-		case wire.Note:
+		case wire.Note, wire.Aside:
 			lines.Emit(push.Output{Node: name, Stream: push.Note, Data: f.Payload})
 		case wire.Phase:
 			lines.Emit(push.Phase{Node: name, Phase: string(f.Payload), At: time.Now()})

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 
 	"troops/push"
@@ -19,12 +21,12 @@ roles.toml at HEAD; what they deploy their remotes decide. See docs/pull.md.
 Ctrl-C once: ask no more hosts, follow those that run. Twice: leave; what runs goes on.
 
 ` + exitStatusHelp,
-		Flags: append(o.selection.flags(),
+		Flags: slices.Concat(o.selection.flags(), o.view.flags(), []cli.Flag{
 			&cli.IntFlag{Name: "parallel", Usage: "ask at most `N` hosts at once", DefaultText: "as troops push", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: "as troops push", Destination: &o.repoPath},
 			transportFlag(&o.transport),
-		),
+		}),
 		Action: func(c *cli.Context) error {
 			o.commit = "HEAD"
 			switch {
@@ -34,6 +36,9 @@ Ctrl-C once: ask no more hosts, follow those that run. Twice: leave; what runs g
 				return usagef("--reconnect %v: more than 0", o.reconnect)
 			case c.IsSet("parallel") && o.parallel < 1:
 				return usagef("--parallel %d: at least 1", o.parallel)
+			}
+			if err := o.view.check(false); err != nil {
+				return err
 			}
 			return runPush(c.Context, g, o)
 		},

@@ -61,13 +61,14 @@ const (
 // Kind is the type of a frame.
 type Kind byte
 
-// The kinds of frames. Only the first four are in a log; Heartbeat and Result are
-// added by attach and do not count in offsets.
+// The kinds of frames. Only the first four are in a log; the others are added by attach and
+// do not count in offsets.
 const (
 	Stdout    Kind = 'o' // bytes that the run's processes wrote to standard output
 	Stderr    Kind = 'e' // bytes that they wrote to standard error
 	Note      Kind = 't' // a line by troops itself, without line feed
 	Phase     Kind = 'p' // the phase that begins: checkout, venv or deploy
+	Aside     Kind = 'a' // a line by troops itself that the log does not have: which run is followed instead
 	Heartbeat Kind = 'h' // nothing; sent when the log was quiet for [HeartbeatInterval]
 	Done      Kind = 'r' // the [Result] as JSON; the last frame
 )
