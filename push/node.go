@@ -58,6 +58,10 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
+	if out := n.sameFormat(s.adv); out != nil {
+		s.end(ctx)
+		return out
+	}
 	if out := n.compare(ctx, at, troops); out != nil {
 		s.end(ctx)
 		return out

@@ -184,3 +184,18 @@ func TestKindString(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfAnotherFormat: git takes a short name for an abbreviation of a long one, so a node
+// that lists one could make all others' questions go wrong.
+func TestNamesOfAnotherFormat(t *testing.T) {
+	l := newLab(t, gitwire.SHA256)
+	head := l.commit("file", "text")
+	s := l.open("work")
+	short := head[:len(gitwire.ZeroOID(gitwire.SHA1))]
+	for range 2 {
+		there, err := s.objects.local(context.Background(), []gitwire.OID{short, head})
+		if err != nil || !slices.Equal(there, []gitwire.OID{head}) {
+			t.Errorf("local = %v, %v", there, err)
+		}
+	}
+}

@@ -79,7 +79,7 @@ func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
 		s.cancel(err)
 		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
 	}
-	objects, err := openObjects(s.ctx, s.repo)
+	objects, err := openObjects(s.ctx, s.repo, s.format)
 	if err != nil {
 		s.cancel(err)
 		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
