@@ -8,6 +8,7 @@ const (
 	LimitAdvertisement = iota
 	LimitUpload
 	LimitSilence
+	LimitSurvey
 )
 
 // Shorten makes one of the limits on how long a node may keep a push waiting d.
@@ -19,5 +20,7 @@ func (r *Rollout) Shorten(limit int, d time.Duration) {
 		r.limits.upload = d
 	case LimitSilence:
 		r.limits.silence = d
+	case LimitSurvey:
+		r.limits.survey = d
 	}
 }

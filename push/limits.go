@@ -27,7 +27,7 @@ const (
 
 // limits are the above for one rollout.
 type limits struct {
-	advertisement, upload, accept, silence, adopt, hangUp time.Duration
+	advertisement, upload, accept, silence, adopt, hangUp, survey time.Duration
 }
 
 func (l *limits) fill() {
@@ -37,6 +37,7 @@ func (l *limits) fill() {
 	l.silence = cmp.Or(l.silence, AttachSilence)
 	l.adopt = cmp.Or(l.adopt, AdoptTimeout)
 	l.hangUp = cmp.Or(l.hangUp, HangUpTimeout)
+	l.survey = cmp.Or(l.survey, SurveyTime)
 }
 
 // within does f and closes conn when that takes longer than limit, which makes whatever f

@@ -25,6 +25,8 @@ type node struct {
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
 	result  *wire.Result
+
+	admit func(context.Context, *packs.Pack) error // waits until the pack may be sent
 }
 
 func (n *node) emit(s Stream, b []byte) {

@@ -144,6 +144,10 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, op
 	if err != nil {
 		return "", &gitwire.PackError{Err: err}
 	}
+	if err := n.admit(ctx, pack); err != nil {
+		pack.Close()
+		return "", err
+	}
 	up := &upload{WriteCloser: s.ch.Stdin(), limit: s.limits.upload}
 	if isRun(cmd) {
 		up.after = s.limits.accept
@@ -219,9 +223,12 @@ func (u *upload) Close() error {
 func rejected(err error) Outcome {
 	var no *gitwire.RejectedError
 	var lost *gitwire.LostError
+	var kept *declined
 	switch {
 	case err == nil, errors.As(err, &lost):
 		return nil
+	case errors.As(err, &kept):
+		return NotStarted{Why: kept.Error()}
 	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
 		return runReason(no.Reason)
 	case errors.As(err, &no):

@@ -18,6 +18,7 @@ type waves struct {
 	store   *packs.Store
 	results []NodeResult // of the targets, in their order
 	budget  *budget
+	gate    *gate
 }
 
 // TargetsByWave are the targets that the rollout reaches, wave after wave; those that are held
@@ -67,25 +68,29 @@ func (w *waves) run(ctx context.Context) {
 
 // wave deploys to the nodes from..end at once, as many as may be.
 func (w *waves) wave(ctx context.Context, from, end int) {
+	w.gate.wave(end - from)
 	var g errgroup.Group
 	g.SetLimit(w.rollout.Parallel)
 	for i := from; i < end; i++ {
 		g.Go(func() error {
-			w.one(ctx, i)
+			w.one(ctx, i, end-from)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function of it fails
 }
 
-// one deploys to one node and tells its end.
-func (w *waves) one(ctx context.Context, i int) {
+// one deploys to one node, of a wave of so many, and tells its end.
+func (w *waves) one(ctx context.Context, i, wave int) {
 	begin := time.Now()
+	show := w.gate.begin()
+	defer show(ctx)
 	if why := w.over(ctx); why != "" {
 		w.finish(i, begin, NotStarted{Why: why}, nil)
 		return
 	}
 	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i]}
+	n.admit = func(ctx context.Context, p *packs.Pack) error { return w.gate.pass(ctx, p, wave, show) }
 	out := n.deploy(ctx)
 	w.budget.count(out)
 	w.finish(i, begin, out, n)
@@ -106,7 +111,7 @@ func (w *waves) over(ctx context.Context) string {
 	if w.rollout.Starting.Err() != nil || ctx.Err() != nil {
 		return "interrupted"
 	}
-	return w.budget.spent()
+	return cmp.Or(w.gate.refused(), w.budget.spent())
 }
 
 // soak waits after the wave from..end, and looks whether its nodes are still well then. It

@@ -30,6 +30,7 @@ type pushOptions struct {
 	waves     waveOptions
 	force     forceOptions
 	noWait    bool
+	noVerify  bool
 	dryRun    bool
 }
 
@@ -54,6 +55,9 @@ On a terminal, host keys that are not known yet are shown first, all at once, wi
 --no-wait leaves once the hosts have taken the run; pushing the same commit again follows it, and
 troops cancel ends it.
 
+The repository's pre-push hook is run once for all hosts. A push that sends more than 1 GB in all
+(git config troops.largePush) says so first and asks, or needs --yes where nobody can be asked.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
@@ -65,6 +69,7 @@ pushing the same commit again follows it.
 			transportFlag(&o.transport),
 			&cli.BoolFlag{Name: "no-wait", Usage: "leave hosts once they have taken the run, and do not show it", DisableDefaultText: true, Destination: &o.noWait},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
+			&cli.BoolFlag{Name: "no-verify", Usage: "leave out the repository's pre-push hook", DisableDefaultText: true, Destination: &o.noVerify},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		}),
@@ -136,9 +141,13 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err = askHostKeys(ctx, g.in, lines, client, targetsOf(r)); err == nil {
 		err = agreed.seek(ctx, g.out, lines, r)
 	}
+	if err == nil && !o.noVerify && len(targetsOf(r)) > 0 {
+		err = repo.prePush(g.stop.soft, g.err, r, o.commit)
+	}
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
+	r.Agree = func(_ context.Context, l push.Load) error { return agreed.send(g.stop.soft, lines, r.LargePush, l) }
 	results, err := show(g, r, lines, warnings)
 	return g.ended(results, errors.Join(err, client.Close()))
 }
@@ -179,6 +188,9 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 		if r.Parallel, err = repo.number("parallel"); err != nil {
 			return nil, nil, err
 		}
+	}
+	if r.LargePush, err = repo.size(ctx, "largePush"); err != nil {
+		return nil, nil, err
 	}
 	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
 	if o.waves.plan(r, o); len(r.Waves) > 0 {

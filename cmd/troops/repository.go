@@ -17,6 +17,8 @@ import (
 type repository struct {
 	gitcli.Repo
 	config map[string]string // of troops and about ssh, see values; nil outside of a repository
+
+	prePushHook string // its path, whether there is one or not
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
@@ -24,13 +26,14 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
 	}
-	if _, err := r.Line(ctx, "rev-parse", "--git-dir"); err != nil {
+	paths, err := r.Line(ctx, "rev-parse", "--git-dir", "--git-path", "hooks/pre-push")
+	if err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, fmt.Errorf("git is not installed: install it (Debian: apt-get install git)")
 		}
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}
-	var err error
+	_, r.prePushHook, _ = strings.Cut(paths, "\n")
 	r.config, err = r.values(ctx, `^(troops\.|core\.sshcommand$|ssh\.variant$)`)
 	return r, err
 }
@@ -52,6 +55,21 @@ func (r *repository) number(key string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 1 {
 		return 0, fmt.Errorf("git config troops.%s is %q: it must be a whole number of at least 1", key, v)
+	}
+	return n, nil
+}
+
+// size is a number of bytes from git config troops.KEY, in which k, m and g count 1024 each, or
+// 0 where it is not set.
+func (r *repository) size(ctx context.Context, key string) (int64, error) {
+	v, ok := r.config["troops."+strings.ToLower(key)]
+	if !ok {
+		return 0, nil
+	}
+	line, err := r.Line(ctx, "config", "--type=int", "--get", "troops."+key)
+	n, perr := strconv.ParseInt(line, 10, 64)
+	if err != nil || perr != nil || n < 1 {
+		return 0, fmt.Errorf("git config troops.%s is %q: it must be a number of bytes, such as 500m or 2g", key, v)
 	}
 	return n, nil
 }
