@@ -121,6 +121,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	options.ReadOnly = o.dryRun
+	g.fitFiles(r, &options)
 	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
 	if !o.dryRun {
 		g.askBeside(lines, &options)
