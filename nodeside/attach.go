@@ -13,15 +13,18 @@ import (
 
 // Attach writes the preface, the frames of run id's log from byte offset on as they come,
 // heartbeats while there are none, and the result. It may be called before the run exists,
-// and ends where out cannot be written any more.
-func Attach(ctx context.Context, l Layout, id string, offset int64, out io.Writer) error {
+// and ends where out cannot be written any more. A follower may ask on in, by [wire.AskWindow],
+// that no more is sent than it takes; in is read until its end, which outlasts Attach.
+func Attach(ctx context.Context, l Layout, id string, offset int64, in io.Reader, out io.Writer) error {
 	if !validRun(id) {
 		return fmt.Errorf("nodeside: %q is no run", id)
 	}
 	if _, err := io.WriteString(out, wire.Preface); err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
-	r, err := runlog.Follow(ctx, l.Runs(), id, offset, &frameSink{out: out, now: time.Now, last: time.Now()})
+	window := wire.NewWindow(out)
+	go window.Listen(in) // nothing can end a read of standard input but its end
+	r, err := runlog.Follow(ctx, l.Runs(), id, offset, &frameSink{out: window, now: time.Now, last: time.Now()})
 	if err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
@@ -29,7 +32,7 @@ func Attach(ctx context.Context, l Layout, id string, offset int64, out io.Write
 	if err != nil {
 		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
 	}
-	if _, err := out.Write(wire.AppendFrame(nil, wire.Done, b)); err != nil {
+	if _, err := window.Write(wire.AppendFrame(nil, wire.Done, b)); err != nil {
 		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
 	}
 	return nil

@@ -56,7 +56,12 @@ type attachment struct {
 // attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
 // matters.
 func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
-	return f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
+	a, err := f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
+	if err == nil {
+		// An error is the connection's, which reading tells.
+		within(f.limits.silence, conn, func() { _, _ = io.WriteString(a.ch.Stdin(), wire.AskWindow()) })
+	}
+	return a, err
 }
 
 // followBy is attach by a command of the node's launcher that prints frames.
@@ -106,6 +111,7 @@ func (a *attachment) close() (err error) {
 func (f *follower) read(a *attachment) (*wire.Result, error) {
 	var silent sync.Once
 	quiet := false
+	taker := wire.Taker{W: a.ch.Stdin()}
 	timer := time.AfterFunc(f.limits.silence, func() { silent.Do(func() { quiet = true; a.conn.Close() }) })
 	defer timer.Stop()
 	for {
@@ -145,6 +151,8 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 			}
 			return &res, nil
 		}
+		timer.Reset(f.limits.silence) // nor may the node refuse to hear what was taken
+		taker.Took(fr)
 	}
 }
 

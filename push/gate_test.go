@@ -141,7 +141,7 @@ func TestSurveyEnds(t *testing.T) {
 func TestLoadSaysWhatItComesTo(t *testing.T) {
 	for want, l := range map[string]push.Load{
 		"pack 84 MB x 200 nodes = 16.8 GB": {Pack: 84_000_000, Nodes: 200, Total: 16_800_000_000},
-		"pack 999 B x 1 node = 999 B":     {Pack: 999, Nodes: 1, Total: 999},
+		"pack 999 B x 1 node = 999 B":      {Pack: 999, Nodes: 1, Total: 999},
 		"pack 1.2 kB x 3 nodes = 3.7 kB":   {Pack: 1234, Nodes: 3, Total: 3702},
 		"pack 123 MB x 9 nodes = 1.1 GB":   {Pack: 123_456_789, Nodes: 9, Total: 1_111_111_101},
 	} {

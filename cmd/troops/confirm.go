@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"troops/gitcli"
 	"troops/push"
 )
 
@@ -28,11 +27,10 @@ func (f *forceOptions) flags() []cli.Flag {
 
 // flag reads a setting of git's configuration that is true or false, the latter where it is not set.
 func (r *repository) flag(ctx context.Context, key string) (bool, error) {
-	v, err := r.Line(ctx, "config", "--type=bool", "--get", "troops."+key)
-	var ge *gitcli.Error
-	if errors.As(err, &ge) && ge.ExitCode() == 1 {
+	if _, set := r.config["troops."+strings.ToLower(key)]; !set {
 		return false, nil
 	}
+	v, err := r.Line(ctx, "config", "--type=bool", "--get", "troops."+key)
 	if err != nil {
 		return false, fmt.Errorf("git config troops.%s must be true or false: %w", key, err)
 	}
