@@ -23,9 +23,9 @@ const hookMark = "TROOPS_PUSH"
 // checks or uploads (git-lfs) is the same for each. rev is the commit as the user named it. An
 // error means that the hook does not want the push.
 func (r *repository) prePush(ctx context.Context, out io.Writer, p *push.Rollout, rev string) error {
-	path := r.prePushHook
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(r.Dir, path)
+	path, err := filepath.Abs(r.prePushHook)
+	if err != nil {
+		return err
 	}
 	st, err := os.Stat(path)
 	switch {
