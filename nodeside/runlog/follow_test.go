@@ -103,6 +103,46 @@ func TestFollowLive(t *testing.T) {
 	}
 }
 
+// What a program prints line by line goes in batches: all that is there already in as few as fit
+// the buffer, and what comes then together with what follows it closely.
+func TestFollowBatches(t *testing.T) {
+	runs := t.TempDir()
+	dir, _ := newRun(t, runs, runA, wire.Queued)
+	w, err := OpenWriter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const frames = 2000
+	print := func() {
+		for range frames {
+			w.Stream(wire.Stdout).Write([]byte("a line\n"))
+		}
+	}
+	print()
+	s := &recorder{batch: make(chan string)}
+	end := follower(t.Context(), runs, runA, s)
+	if got := receive(t, s.batch, "what is there"); len(got) != frames*len("000co a line") {
+		t.Errorf("%d bytes at first", len(got))
+	}
+	batches, got, begin := 0, 0, time.Now()
+	go func() {
+		print()
+		size, _ := w.Close()
+		dir.SetRecord(wire.Result{Run: runA, State: wire.OK, LogBytes: size})
+	}()
+	for got < frames*len("000co a line") {
+		got += len(receive(t, s.batch, "more"))
+		batches++
+	}
+	took := time.Since(begin) // a slow machine may have more batches, of fewer lines
+	if most := 3 + int(took/BatchInterval) + int(took/CheckInterval); batches > most {
+		t.Errorf("%d lines came in %d batches within %v, want at most %d", frames, batches, took, most)
+	}
+	if e := receive(t, end, "the end"); e.err != nil || e.r.State != wire.OK {
+		t.Errorf("%+v", e)
+	}
+}
+
 // A run that ended is settled at once: what its process left is all there is.
 func TestFollowInterrupted(t *testing.T) {
 	runs := t.TempDir()
@@ -231,4 +271,33 @@ func FuzzTail(f *testing.F) {
 		}
 		text(t, got)
 	})
+}
+
+// While its time has not come, a batch is not ended by more of the log, only by another file.
+func TestBatchWaits(t *testing.T) {
+	dir, _ := newRun(t, t.TempDir(), runA, wire.Running)
+	w := newWatch(string(dir))
+	defer w.stop()
+	w.tick.Stop()
+	log, err := OpenWriter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	log.Note("one")
+	log.Note("two")
+	got := make(chan wake, 1)
+	go func() {
+		k, err := w.batch(t.Context(), time.Now().Add(time.Hour))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- k
+	}()
+	if err := dir.SetRecord(wire.Result{Run: runA, State: wire.OK}); err != nil {
+		t.Fatal(err)
+	}
+	if k := receive(t, got, "the record"); !k.record || k.tick {
+		t.Errorf("%+v", k)
+	}
 }
