@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"go.uber.org/goleak"
 
 	"troops/nodeside/wire"
@@ -275,17 +276,9 @@ func FuzzTail(f *testing.F) {
 
 // While its time has not come, a batch is not ended by more of the log, only by another file.
 func TestBatchWaits(t *testing.T) {
-	dir, _ := newRun(t, t.TempDir(), runA, wire.Running)
-	w := newWatch(string(dir))
-	defer w.stop()
-	w.tick.Stop()
-	log, err := OpenWriter(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	log.Note("one")
-	log.Note("two")
+	events := make(chan fsnotify.Event) // without a buffer: what was sent was taken
+	w := &watch{events: events, tick: time.NewTicker(time.Hour)}
+	defer w.tick.Stop()
 	got := make(chan wake, 1)
 	go func() {
 		k, err := w.batch(t.Context(), time.Now().Add(time.Hour))
@@ -294,9 +287,14 @@ func TestBatchWaits(t *testing.T) {
 		}
 		got <- k
 	}()
-	if err := dir.SetRecord(wire.Result{Run: runA, State: wire.OK}); err != nil {
-		t.Fatal(err)
+	for range 100 {
+		select {
+		case events <- fsnotify.Event{Name: logName}:
+		case k := <-got:
+			t.Fatalf("ended by the log alone: %+v", k)
+		}
 	}
+	events <- fsnotify.Event{Name: "record.json"}
 	if k := receive(t, got, "the record"); !k.record || k.tick {
 		t.Errorf("%+v", k)
 	}
