@@ -3,7 +3,7 @@
 GO ?= go
 BIN := bin/troops
 
-.PHONY: all demo test bench lint setup install dist fuzz clean
+.PHONY: all demo test bench pictures lint setup install dist fuzz clean
 
 all: $(BIN)
 
@@ -34,6 +34,12 @@ bench: $(BIN)
 	@sh integration/setup.sh clustershell pssh pdsh python3-fabric ansible-core || echo "make bench: goes on without what is missing" >&2
 	@$(GO) build -o bin/bench ./integration/bench
 	@bin/bench -troops $(BIN) -nodes $(NODES) -simulated $(SIMULATED)
+
+# The terminal pictures of docs/, of real runs on Linux, on a machine that calls itself laptop.
+pictures: $(BIN)
+	@mkdir -p docs/pictures
+	@$(GO) build -o bin/pictures ./integration/pictures
+	@unshare --map-root-user --uts sh -c 'hostname laptop && exec bin/pictures -troops $(BIN) -out docs/pictures'
 
 lint: need-go
 	@files=$$(gofmt -l cmd gitcli inventory sshx push doctor bootstrap output nodeside integration); \

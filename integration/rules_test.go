@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"integration/testnode": {},
 	"integration/simnode":  {"nodeside/wire"},
 	"integration/bench":    {"integration/testnode", "integration/simnode"},
+	"integration/pictures": {"nodeside/sandbox"},
 }
 
 type goPackage struct {

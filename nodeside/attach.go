@@ -24,18 +24,16 @@ func Attach(ctx context.Context, l Layout, id string, offset int64, in io.Reader
 	}
 	window := wire.NewWindow(out)
 	go window.Listen(in) // nothing can end a read of standard input but its end
-	r, err := runlog.Follow(ctx, l.Runs(), id, offset, &frameSink{out: window, now: time.Now, last: time.Now()})
+	return attach(ctx, l, id, offset, newFrameSink(window))
+}
+
+// attach is Attach after the preface.
+func attach(ctx context.Context, l Layout, id string, offset int64, out *frameSink) error {
+	r, err := runlog.Follow(ctx, l.Runs(), id, offset, out)
 	if err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
-	}
-	if _, err := window.Write(wire.AppendFrame(nil, wire.Done, b)); err != nil {
-		return fmt.Errorf("nodeside: reporting run %s: %w", id, err)
-	}
-	return nil
+	return out.done(r)
 }
 
 // frameSink passes frames on as they are.
@@ -43,6 +41,22 @@ type frameSink struct {
 	out  io.Writer
 	now  func() time.Time
 	last time.Time // of the last write
+}
+
+func newFrameSink(out io.Writer) *frameSink {
+	return &frameSink{out: out, now: time.Now, last: time.Now()}
+}
+
+// done writes the result, the last frame.
+func (s *frameSink) done(r wire.Result) error {
+	b, err := json.Marshal(r)
+	if err == nil {
+		err = s.Frames(wire.AppendFrame(nil, wire.Done, b))
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: reporting run %s: %w", r.Run, err)
+	}
+	return nil
 }
 
 var _ runlog.Sink = (*frameSink)(nil)

@@ -16,7 +16,7 @@ func (n *testNode) cancel(id string) (wire.Result, error) {
 	if err := Cancel(n.Context(), n.l, id, "boss@desk", &out); err != nil {
 		return wire.Result{}, err
 	}
-	text, r := decode(n.T, out.Bytes())
+	text, r := decode(n.TB, out.Bytes())
 	if text != "" {
 		n.Errorf("the answer to a cancel has output: %q", text)
 	}

@@ -164,7 +164,7 @@ func (c *client) Frames(b []byte) error {
 		switch f.Kind {
 		case wire.Stdout, wire.Stderr:
 			err = c.write(f.Payload)
-		case wire.Note:
+		case wire.Note, wire.Aside:
 			err = c.line(string(f.Payload))
 		case wire.Phase:
 			err = c.line("phase " + string(f.Payload))

@@ -21,7 +21,7 @@ func TestDiskFull(t *testing.T) {
 		}
 		t.Skip("needs root, to mount a small disk")
 	}
-	n := &testNode{T: t, work: filepath.Join(t.TempDir(), "work")}
+	n := &testNode{TB: t, work: filepath.Join(t.TempDir(), "work")}
 	disk := t.TempDir()
 	n.check(unix.Mount("tmpfs", disk, "tmpfs", 0, "size=3m"))
 	t.Cleanup(func() { n.check(unix.Unmount(disk, 0)) })

@@ -167,7 +167,8 @@ func (h *hook) pushBranch(ctx context.Context, c command) verdict {
 			return no(c, "not a fast-forward of %s, which %s: fetch that, merge it and push the result", short(c.Old), h.l.deployedBy(c.Old))
 		}
 	}
-	id, err := h.start(ctx, c, ulid.Make().String())
+	id := ulid.Make().String() // followed by this name, where the run joins another one, too: it says so
+	_, err := h.start(ctx, c, id)
 	if err != nil {
 		return no(c, "%v", plainError(err))
 	}
@@ -222,18 +223,24 @@ func (h *hook) start(ctx context.Context, c command, id string) (string, error) 
 }
 
 func (h *hook) ask(ctx context.Context, q Request) (string, error) {
+	a, err := h.l.ask(ctx, q, StartTimeout)
+	return a.Run, err
+}
+
+// ask is hook.ask with all of the answer, and another limit.
+func (l Layout) ask(ctx context.Context, q Request, limit time.Duration) (answer, error) {
 	if err := q.check(); err != nil {
-		return "", plainError(err)
+		return answer{}, plainError(err)
 	}
 	request, err := json.Marshal(q)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	args, err := h.l.startCommand()
+	args, err := l.startCommand()
 	if err != nil {
-		return "", plainError(err)
+		return answer{}, plainError(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Env = "/", gitcli.CleanEnv(os.Environ())
@@ -242,13 +249,13 @@ func (h *hook) ask(ctx context.Context, q Request) (string, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &out, &errs
 	runErr := cmd.Run()
 	var a answer
-	if err := json.Unmarshal(out.Bytes(), &a); err == nil && (a.Error != "" || validRun(a.Run)) {
+	if err := json.Unmarshal(out.Bytes(), &a); err == nil && (a.Error != "" || q.Pull || validRun(a.Run)) {
 		if a.Error != "" {
-			return "", plainError(errors.New(a.Error))
+			return a, plainError(errors.New(a.Error))
 		}
-		return a.Run, nil
+		return a, nil
 	}
-	return "", fmt.Errorf("starting the run as %s: %v: %s", strings.Join(args, " "), runErr, plain(errs.String(), maxReason))
+	return answer{}, fmt.Errorf("starting the run as %s: %v: %s", strings.Join(args, " "), runErr, plain(errs.String(), maxReason))
 }
 
 // startCommand is how the hook reaches `node start`.

@@ -111,7 +111,7 @@ func TestFirstPush(t *testing.T) {
 
 // A node's repository may have 256-bit object names.
 func TestSHA256(t *testing.T) {
-	n := &testNode{T: t, l: LayoutAt(filepath.Join(t.TempDir(), "node"))}
+	n := &testNode{TB: t, l: LayoutAt(filepath.Join(t.TempDir(), "node"))}
 	n.work = filepath.Join(t.TempDir(), "work")
 	n.check(os.MkdirAll(filepath.Dir(n.l.Repo()), 0o700))
 	n.git("init", "-q", "--bare", "--object-format=sha256", "-b", "master", n.l.Repo())

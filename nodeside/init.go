@@ -26,12 +26,12 @@ type InitOptions struct {
 }
 
 // Init makes a node, or brings an existing one up to date; where there is nothing to do it
-// says so. As root it also makes what lets members of [Group] push: the group, a line for
-// sudo and one for git in the system's configurations.
+// says so. As root it also makes what lets members of [Group] push, the group, a line for
+// sudo and one for git in the system's configurations, and what has the node pull by itself.
 func Init(ctx context.Context, opts InitOptions) error {
 	n := &initer{
 		l: LayoutAt(opts.Dir), binary: opts.Binary, out: opts.Out, gid: -1,
-		sudoers: "/etc/sudoers.d/troops", gitScope: []string{"--system"},
+		sudoers: "/etc/sudoers.d/troops", gitScope: []string{"--system"}, machine: thisMachine(),
 	}
 	n.l.Root = opts.Dir == ""
 	if n.l.Root && os.Geteuid() != 0 {
@@ -57,6 +57,7 @@ type initer struct {
 	gid      int      // of Group; -1 on a node without root
 	sudoers  string   // the file for sudo
 	gitScope []string // option of git config that names the system's configuration
+	machine  machine  // where the timer goes
 	changed  bool
 }
 
@@ -85,7 +86,7 @@ func (n *initer) init(ctx context.Context) error {
 	}
 	steps := []func(context.Context) error{n.makeDirs, n.makeRepo, n.configure, n.makeHooks, n.makeRef, n.makeKey}
 	if n.l.Root {
-		steps = append(steps, n.makeSudoers, n.trustRepo)
+		steps = append(steps, n.makeSudoers, n.trustRepo, n.makeTimer)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

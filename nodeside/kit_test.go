@@ -59,16 +59,16 @@ const patience = 60 * time.Second
 
 // testNode is a node without root, and a repository to push from.
 type testNode struct {
-	*testing.T
+	testing.TB
 	l    Layout
 	work string
 	out  bytes.Buffer // of init
 }
 
-func newTestNode(t *testing.T) *testNode {
+func newTestNode(t testing.TB) *testNode {
 	t.Helper()
 	dir := t.TempDir()
-	n := &testNode{T: t, l: LayoutAt(filepath.Join(dir, "node")), work: filepath.Join(dir, "work")}
+	n := &testNode{TB: t, l: LayoutAt(filepath.Join(dir, "node")), work: filepath.Join(dir, "work")}
 	n.init()
 	// Runs outlive the test's processes; none may outlive its directory.
 	t.Cleanup(func() { n.endRuns() })
@@ -201,12 +201,12 @@ func (n *testNode) follow(id string) (string, wire.Result) {
 	n.Helper()
 	var out bytes.Buffer
 	n.await("run "+id, func() error { return Attach(n.Context(), n.l, id, 0, strings.NewReader(""), &out) })
-	return decode(n.T, out.Bytes())
+	return decode(n.TB, out.Bytes())
 }
 
 // decode splits what attach printed into the text of its frames, a line for each note and
 // phase, and the result.
-func decode(t *testing.T, b []byte) (text string, r wire.Result) {
+func decode(t testing.TB, b []byte) (text string, r wire.Result) {
 	t.Helper()
 	frames := wire.NewReader(bytes.NewReader(b))
 	if noise, err := frames.SkipPreface(); err != nil || len(noise) > 0 {
@@ -224,7 +224,7 @@ func decode(t *testing.T, b []byte) (text string, r wire.Result) {
 		switch f.Kind {
 		case wire.Stdout, wire.Stderr:
 			sb.Write(f.Payload)
-		case wire.Note, wire.Phase:
+		case wire.Note, wire.Phase, wire.Aside:
 			fmt.Fprintf(&sb, "[%c %s]\n", f.Kind, f.Payload)
 		case wire.Done:
 			if r, err = wire.ParseResult(f.Payload); err != nil {

@@ -100,10 +100,17 @@ func TestJoin(t *testing.T) {
 	n.open(gate)
 	ta, ra := n.follow(a)
 	tb, rb := n.follow(b)
+	aside, tb, _ := strings.Cut(tb, "\n")
+	if !strings.HasPrefix(aside, "[a following run "+a+" of "+short(oid)+" by tester, since ") {
+		t.Errorf("the second one is told %q", aside)
+	}
 	if ta != tb || ra.Run != rb.Run || ra.State != wire.OK {
 		t.Errorf("%q, %+v\n%q, %+v", ta, ra, tb, rb)
 	}
 	n.await("git push", func() error { return <-pushed })
+	if !strings.Contains(out.String(), "remote: troops: following run "+a+" of ") && !strings.Contains(out.String(), "deployed already") && !strings.Contains(out.String(), "up-to-date") {
+		t.Errorf("git push is not told whom it follows:\n%s", &out)
+	}
 	if n := strings.Count(out.String(), "remote: once"); n > 1 {
 		t.Errorf("git push shows the deployment %d times:\n%s", n, &out)
 	}

@@ -29,6 +29,10 @@ type Request struct {
 	Rerun  bool   `json:"rerun,omitempty"`  // deploy the commit again where it is deployed already
 	Force  string `json:"force,omitempty"`  // object name: the deployed commit that may be taken away
 	Cancel bool   `json:"cancel,omitempty"` // end run Run; the other fields but By are empty
+	Pull   bool   `json:"pull,omitempty"`   // find out the commit from the node's remotes; Commit and Branch are empty
+	Now    bool   `json:"now,omitempty"`    // with Pull: somebody wants it now, however often the commit has failed
+
+	told string // lines for the beginning of the run's log
 }
 
 // ParseRequest reads one request, and checks every field by its grammar. Host is the name
@@ -59,6 +63,10 @@ func (q *Request) check() error {
 		return fmt.Errorf("nodeside: request: %q is no run, which has a ULID", q.Run)
 	case !validBy(q.By):
 		return fmt.Errorf("nodeside: request: %q does not say who asks", q.By)
+	case q.Pull && *q == (Request{Run: q.Run, By: q.By, Host: q.Host, Pull: true, Now: q.Now}):
+		return q.checkHost()
+	case q.Pull, q.Now:
+		return errors.New("nodeside: request: to pull takes a run's name, a host and who asks, nothing else")
 	case q.Cancel && *q == Request{Run: q.Run, By: q.By, Cancel: true}:
 		return nil
 	case q.Cancel:
@@ -72,6 +80,11 @@ func (q *Request) check() error {
 	case q.Check && (q.Rerun || q.Force != ""):
 		return errors.New("nodeside: request: checks deploy nothing, so nothing again and nothing by force")
 	}
+	return q.checkHost()
+}
+
+// checkHost leaves the name alone in Host.
+func (q *Request) checkHost() error {
 	if q.Host == "" {
 		return nil
 	}
@@ -81,6 +94,14 @@ func (q *Request) check() error {
 	}
 	q.Host = name
 	return nil
+}
+
+// notes are the lines for the beginning of the run's log.
+func (q *Request) notes() []string {
+	if q.told == "" {
+		return nil
+	}
+	return strings.Split(q.told, "\n")
 }
 
 // validRun reports whether s is a ULID as ulid prints it. Such a name is safe in paths.

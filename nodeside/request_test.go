@@ -34,6 +34,11 @@ func TestParseRequest(t *testing.T) {
 		{"host with space", request(goodRun, goodOID, "refs/heads/m", "a b", ""), "user@"},
 		{"host as option", request(goodRun, goodOID, "refs/heads/m", "-oProxyCommand=x", ""), "user@"},
 		{"by with escape", request(goodRun, goodOID, "refs/heads/m", "", `\u001b[2J`), "who asks"},
+		{"pull", `{"run":"` + goodRun + `","by":"tv@laptop","pull":true,"now":true}`, ""},
+		{"pull by an escape", `{"run":"` + goodRun + `","by":"\u001b[2J","pull":true}`, "who asks"},
+		{"pull on an option", `{"run":"` + goodRun + `","host":"-oProxyCommand=x","pull":true}`, "user@"},
+		{"pull of a commit", strings.TrimSuffix(good, "}") + `,"pull":true}`, "nothing else"},
+		{"now without pull", strings.TrimSuffix(good, "}") + `,"now":true}`, "nothing else"},
 		{"rerun", strings.TrimSuffix(good, "}") + `,"rerun":true,"force":"` + goodOID + `"}`, ""},
 		{"force no commit", strings.TrimSuffix(good, "}") + `,"force":"HEAD^"}`, "take away"},
 		{"cancel", `{"run":"` + goodRun + `","by":"tv@laptop","cancel":true}`, ""},
@@ -85,6 +90,7 @@ func TestValidBranch(t *testing.T) {
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add(request(goodRun, goodOID, "refs/heads/master", "u@h:1", "me"))
+	f.Add(`{"run":"` + goodRun + `","by":"me","pull":true,"now":true}`)
 	f.Add(strings.TrimSuffix(request(goodRun, goodOID, "refs/heads/master", "u@h:1", "me"), "}") + `,"rerun":true,"force":"` + goodOID + `"}`)
 	f.Add(`{"run":1}`)
 	f.Fuzz(func(t *testing.T, in string) {

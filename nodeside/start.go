@@ -22,6 +22,9 @@ import (
 type answer struct {
 	Run   string `json:"run,omitempty"`   // to follow: perhaps one that was there already
 	Error string `json:"error,omitempty"` // why there is no run
+
+	Notes  []string     `json:"notes,omitempty"`  // of a pull: what people should know of its remotes
+	Result *wire.Result `json:"result,omitempty"` // of a pull that led to no run
 }
 
 // Start reads a request from stdin, queues its run and starts the run's process, or finds
@@ -29,10 +32,9 @@ type answer struct {
 // JSON. On a node that deploys as root, sudo runs it for the hook. An error has been
 // answered as well as returned.
 func Start(ctx context.Context, l Layout, stdin io.Reader, stdout io.Writer) error {
-	id, err := start(ctx, l, stdin)
-	a := answer{Run: id}
+	a, err := start(ctx, l, stdin)
 	if err != nil {
-		a = answer{Error: err.Error()}
+		a.Error = err.Error()
 	}
 	if e := json.NewEncoder(stdout).Encode(a); e != nil {
 		err = errors.Join(err, fmt.Errorf("nodeside: answering the hook: %w", e))
@@ -40,17 +42,26 @@ func Start(ctx context.Context, l Layout, stdin io.Reader, stdout io.Writer) err
 	return err
 }
 
-func start(ctx context.Context, l Layout, stdin io.Reader) (string, error) {
+func start(ctx context.Context, l Layout, stdin io.Reader) (answer, error) {
 	q, err := ParseRequest(stdin)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	if by := sudoUser(); l.Root && by != "" {
 		q.By = trustedBy(by, q.By)
 	}
-	if q.Cancel {
-		return q.Run, l.underQueue(func() error { return l.cancel(q) })
+	switch {
+	case q.Pull:
+		return l.pull(ctx, q)
+	case q.Cancel:
+		return answer{Run: q.Run}, l.underQueue(func() error { return l.cancel(q) })
 	}
+	id, err := l.accept(ctx, q)
+	return answer{Run: id}, err
+}
+
+// accept queues the run of a commit that is there, or finds the one to follow instead.
+func (l Layout) accept(ctx context.Context, q Request) (string, error) {
 	kind, err := l.git().Line(ctx, "cat-file", "-t", q.Commit)
 	if err != nil {
 		return "", fmt.Errorf("nodeside: looking for commit %s: %w", q.Commit, err)
@@ -230,7 +241,7 @@ func (l Layout) begin(ctx context.Context, q Request) error {
 		Run: q.Run, Commit: q.Commit, Branch: q.Branch, By: q.By, Host: l.hostname(), Check: q.Check, Rerun: q.Rerun, Force: q.Force,
 		State: wire.Queued, Queued: time.Now(),
 	}
-	dir, alive, err := runlog.Create(l.Runs(), r)
+	dir, alive, err := runlog.Create(l.Runs(), r, q.notes()...)
 	if err != nil {
 		return err
 	}

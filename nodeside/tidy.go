@@ -18,9 +18,12 @@ import (
 
 // What a node keeps of former runs.
 const (
-	KeepRuns      = 50 // records and logs
-	KeepRefs      = 20 // run refs, which every push has to read
-	KeepCheckouts = 3  // checkouts
+	KeepRuns      = 50                   // records and logs
+	KeepAge       = 180 * 24 * time.Hour // records and logs, by the node's clock ...
+	KeepLast      = 10                   // ... which does not count for as many: it may be wrong
+	KeepBytes     = 1 << 30              // of logs together; the last one stays in any case
+	KeepRefs      = 20                   // run refs, which every push has to read
+	KeepCheckouts = 3                    // checkouts
 )
 
 // GCTimeout bounds git's collection of garbage after a run.
@@ -52,12 +55,27 @@ func (l Layout) prune(ctx context.Context, id string) error {
 	}
 	rank := ranks(all, id)
 	errs := []error{l.pruneRefs(ctx, rank), l.pruneCheckouts(rank), runlog.RemoveUnmade(l.Runs())}
-	for dir, r := range all {
-		if rank[r.Run] >= KeepRuns {
-			errs = append(errs, os.RemoveAll(string(dir)))
-		}
+	for _, dir := range outdated(all, rank, time.Now()) {
+		errs = append(errs, os.RemoveAll(string(dir)))
 	}
 	return errors.Join(errs...)
+}
+
+// outdated are the runs that are no longer kept.
+func outdated(all map[runlog.Dir]wire.Result, rank map[string]int, now time.Time) (dirs []runlog.Dir) {
+	newestFirst := slices.SortedFunc(maps.Keys(all), func(a, b runlog.Dir) int {
+		return cmp.Compare(rank[all[a].Run], rank[all[b].Run])
+	})
+	var bytes int64
+	for _, dir := range newestFirst {
+		r := all[dir]
+		i := rank[r.Run]
+		bytes += r.LogBytes
+		if i >= KeepRuns || i >= KeepLast && now.Sub(r.Queued) > KeepAge || i > 0 && bytes > KeepBytes {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 // ranks orders runs by the node's own record of when they were asked for, 0 being the

@@ -3,6 +3,7 @@ package nodeside
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -57,6 +58,38 @@ func TestPrune(t *testing.T) {
 	}
 	if n.tip(wire.RunRefPrefix+"unknown") != "" {
 		t.Error("a ref of no run is kept")
+	}
+}
+
+func TestOutdated(t *testing.T) {
+	now := time.Now()
+	all := make(map[runlog.Dir]wire.Result)
+	add := func(name string, age time.Duration, bytes int64) {
+		all[runlog.Dir(name)] = wire.Result{Run: name, State: wire.OK, Queued: now.Add(-age), LogBytes: bytes}
+	}
+	gone := func() string {
+		var names []string
+		for _, d := range outdated(all, ranks(all, ""), now) {
+			names = append(names, string(d))
+		}
+		return strings.Join(names, " ")
+	}
+	for i := range KeepLast + 2 { // a01 is the newest
+		add(fmt.Sprintf("a%02d", i+1), KeepAge+time.Duration(i)*time.Hour, 1)
+	}
+	if got := gone(); got != "a11 a12" {
+		t.Errorf("of old runs %q go", got)
+	}
+	add("a00", 0, KeepBytes+1)
+	if got := gone(); got != "a01 a02 a03 a04 a05 a06 a07 a08 a09 a10 a11 a12" {
+		t.Errorf("beside a log that is too long %q go", got)
+	}
+	clear(all)
+	add("b1", 0, KeepBytes/2)
+	add("b2", time.Hour, KeepBytes/2)
+	add("b3", 2*time.Hour, 1)
+	if got := gone(); got != "b3" {
+		t.Errorf("of long logs %q go", got)
 	}
 }
 

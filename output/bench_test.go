@@ -97,3 +97,33 @@ func BenchmarkSummary10000(b *testing.B) {
 		l.Summary()
 	}
 }
+
+// BenchmarkFold is a line that 200 nodes print, or each its own, folded and as it is.
+func BenchmarkFold(b *testing.B) {
+	var hosts []string
+	for i := range 200 {
+		hosts = append(hosts, fmt.Sprintf("web-%03d.example.com", i))
+	}
+	for _, fold := range []bool{false, true} {
+		for _, name := range []string{"same", "own"} {
+			b.Run(fmt.Sprintf("%s/fold=%v", name, fold), func(b *testing.B) {
+				l := NewLines(io.Discard, Options{Hosts: hosts, Fold: fold})
+				defer l.Close()
+				l.Emit(push.Planned{Commit: "1234567", Subject: "s", Nodes: hosts})
+				var lines [][]byte
+				for _, h := range hosts {
+					if name == "same" {
+						h = "all"
+					}
+					lines = append(lines, []byte("Setting up tmux (3.3a-3) for "+h+" ...\n"))
+				}
+				b.ReportAllocs()
+				i := 0
+				for b.Loop() {
+					l.Emit(push.Output{Node: hosts[i], Data: lines[i]})
+					i = (i + 1) % len(hosts)
+				}
+			})
+		}
+	}
+}

@@ -2,7 +2,6 @@ package output
 
 import (
 	"fmt"
-	"io"
 
 	"troops/push"
 )
@@ -15,13 +14,18 @@ func (l *Lines) planned(e push.Planned) {
 	for _, n := range l.nodes {
 		n.dress(l.styles, l.column)
 	}
-	for _, name := range e.Nodes {
-		l.node(name)
+	l.await(e.Nodes)
+	if e.Commit == "" {
+		l.news("pulling on " + count(len(e.Nodes), "node"))
+		return
 	}
-	l.say(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
+	l.news(fmt.Sprintf(`%s "%s" to %s`, short(e.Commit), e.Subject, count(len(e.Nodes), "node")))
 }
 
-func (l *Lines) wave(e push.Wave) { l.say(waveLine(e)) }
+func (l *Lines) wave(e push.Wave) {
+	l.await(e.Nodes)
+	l.news(waveLine(e))
+}
 
 // waveLine tells which nodes a wave has.
 func waveLine(e push.Wave) string {
@@ -34,15 +38,19 @@ func waveLine(e push.Wave) string {
 
 func (l *Lines) phase(e push.Phase) {
 	n := l.node(e.Node)
-	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush {
+	text := Sanitize(e.Phase)
+	n.watch.enter(text, timeOf(e, l.now))
+	n.hear(l.now())
+	if e.Phase == push.PhaseConnect || e.Phase == push.PhasePush || e.Phase == push.PhasePull {
 		if l.verbose {
-			l.own(n, Sanitize(e.Phase), false)
+			l.own(n, text, false)
 		}
 		return
 	}
 	// Processes of the phase before have ended: nothing will end their lines.
 	l.flush(n)
-	l.own(n, Sanitize(e.Phase), false)
+	n.phase = text
+	l.own(n, text, false)
 }
 
 func (l *Lines) connected(e push.Connected) {
@@ -53,6 +61,7 @@ func (l *Lines) connected(e push.Connected) {
 
 func (l *Lines) output(e push.Output) {
 	n := l.node(e.Node)
+	n.hear(l.now())
 	if e.Stream == push.Note {
 		l.own(n, Sanitize(string(e.Data)), false)
 		return
@@ -70,15 +79,35 @@ func (l *Lines) output(e push.Output) {
 func (l *Lines) finished(e push.Finished) {
 	n := l.node(e.Node)
 	l.flush(n)
-	n.finish(e)
+	n.finish(e, l.now())
+	grouped := l.group(n)
+	if n.awaited {
+		n.awaited = false
+		l.awaited--
+	}
 	switch n.kind {
 	case push.KindNotStarted: // the summary names them together
 	case push.KindCurrent, push.KindStarted:
-		l.own(n, n.text, false)
+		l.ending(n, n.text, grouped, false)
 	case push.KindDeployed:
-		l.own(n, n.text+" in "+duration(n.took), false)
+		text := n.text
+		if l.fold == nil { // the time would keep it from being folded
+			text += " in " + duration(n.took)
+		}
+		l.ending(n, text, grouped, false)
 	default:
-		l.own(n, n.text+" ("+duration(n.took)+")", verdictOf(n.kind) == bad)
+		l.ending(n, n.text+" ("+duration(n.took)+")", grouped, verdictOf(n.kind) == bad)
+	}
+}
+
+// ending says how it ended for a node. Where its lines were a group, which says so too, only a
+// failure is told once more.
+func (l *Lines) ending(n *node, text string, grouped, failure bool) {
+	switch {
+	case l.groups == nil:
+		l.own(n, text, failure)
+	case failure || !grouped:
+		l.ownLine(n.troops, text, failure)
 	}
 }
 
@@ -96,12 +125,24 @@ func (l *Lines) node(name string) *node {
 
 // line appends a line of a node's output, made safe, and keeps it for the summary.
 func (l *Lines) line(n *node, m mark, line rawLine, end string) {
+	begin := len(l.buf)
 	l.buf = append(l.buf, n.prefix(m)...)
 	start := len(l.buf)
 	l.buf = appendClean(l.buf, line.text, line.cut, l.color != NoColor)
 	l.buf = append(l.buf, end...)
 	n.tail.add(m, l.buf[start:])
+	if l.quiet {
+		l.buf = l.buf[:begin]
+		return
+	}
+	if l.fold != nil {
+		text := string(l.buf[start:])
+		l.buf = l.buf[:begin]
+		l.fold.add(n, foldKey{n.phase, m, text}, l.awaited, l.now())
+		return
+	}
 	l.buf = append(l.buf, '\n')
+	l.keep(n, begin)
 	if len(l.buf) >= batch {
 		l.write()
 	}
@@ -109,6 +150,23 @@ func (l *Lines) line(n *node, m mark, line rawLine, end string) {
 
 // own appends a line by troops about a node. The text is safe already.
 func (l *Lines) own(n *node, text string, failure bool) {
+	if l.quiet && !failure {
+		return
+	}
+	begin := len(l.buf)
+	switch {
+	case l.fold == nil:
+	case failure:
+		l.fold.releaseNode(n)
+	default:
+		l.fold.add(n, foldKey{n.phase, markTroops, text}, l.awaited, l.now())
+		return
+	}
+	l.ownLine(n.troops, text, failure)
+	l.keep(n, begin)
+}
+
+func (l *Lines) ownLine(prefix []byte, text string, failure bool) {
 	style := l.styles.own
 	if failure {
 		style = l.styles.bad
@@ -116,7 +174,7 @@ func (l *Lines) own(n *node, text string, failure bool) {
 	if l.color != NoColor { // rendering costs more than all else here, and nothing comes of it
 		text = style.Render(text)
 	}
-	l.buf = append(l.buf, n.troops...)
+	l.buf = append(l.buf, prefix...)
 	l.buf = append(l.buf, text...)
 	l.buf = append(l.buf, '\n')
 }
@@ -128,12 +186,22 @@ func (l *Lines) say(text string) {
 	l.buf = append(l.buf, '\n')
 }
 
+// news is say for those who want to see what goes well.
+func (l *Lines) news(text string) {
+	if l.fold != nil {
+		l.fold.releaseAll()
+	}
+	if !l.quiet {
+		l.say(text)
+	}
+}
+
 func (l *Lines) summaryLine(line summaryLine) {
 	switch n := l.nodes[line.node]; {
 	case n == nil:
 		l.say(string(line.text))
 	case line.mark == markTroops:
-		l.own(n, string(line.text), line.bad)
+		l.ownLine(n.troops, string(line.text), line.bad)
 	default:
 		l.buf = append(append(append(l.buf, n.prefix(line.mark)...), line.text...), '\n')
 	}
@@ -154,23 +222,9 @@ func (l *Lines) flush(n *node) {
 func (l *Lines) flushAll() {
 	for _, r := range l.reports {
 		l.flush(l.nodes[r.host])
+		l.group(l.nodes[r.host])
 	}
-}
-
-// write hands the gathered lines to the writer, in one call. After an error, or once the
-// sink is closed, they are dropped.
-func (l *Lines) write() {
-	if len(l.buf) == 0 {
-		return
+	if l.fold != nil {
+		l.fold.releaseAll()
 	}
-	if l.err == nil && !l.closed {
-		n, err := l.w.Write(l.buf)
-		if err == nil && n < len(l.buf) {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
-			l.err = fmt.Errorf("output: writing lines: %w", err)
-		}
-	}
-	l.buf = l.buf[:0]
 }

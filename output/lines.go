@@ -19,10 +19,17 @@ const noNewline = " [no newline]"
 
 // Options say how lines look. The zero value is plain text.
 type Options struct {
-	Color   Color    // see [ColorFor]
-	Width   int      // of the terminal in cells, 0 where it is not known
-	Hosts   []string // aligns names before [push.Planned] tells them all
-	Verbose bool     // show the phases connect and push too, and how nodes are reached
+	Color Color    // see [ColorFor]
+	Width int      // of the terminal in cells, 0 where it is not known
+	Hosts []string // aligns names before [push.Planned] tells them all
+	Fold  bool     // show once what several nodes print, after a short while
+	// Size is that of the terminal in cells, now; not nil where a status area is to be below the
+	// lines. Lines then wait for a moment at most to be written together.
+	Size    func() (width, height int)
+	CI      CI    // whose log it is: [GitHub] and [GitLab] get the lines of each node in a group
+	Quiet   bool  // only failures, the summary, and what Printf is given
+	Logs    *Logs // where the summary finds log files; nil where none are kept
+	Verbose bool  // show the phases connect and push too, and how nodes are reached
 }
 
 // Lines is the sink that prints every event as lines, at once. Its methods may be called by
@@ -33,17 +40,22 @@ type Options struct {
 // `troops push | head` to leave the rollout alone, the process must ignore SIGPIPE.)
 type Lines struct {
 	verbose bool
+	quiet   bool
+	logs    *Logs
 	color   Color
 	width   int
 	styles  styles
 	now     func() time.Time
+	groups  groupFormat // nil where each line is shown at once
+	ticks   *ticks      // nil where nothing is to be done now and then
 
-	mu      sync.Mutex // guards all below, and writing
-	w       io.Writer
-	err     error
-	closed  bool
-	buf     []byte // whole lines to be written
-	column  int    // cells of the column of names
+	mu sync.Mutex // guards all below, and writing
+	page
+	area    *area   // nil where there is no status area
+	fold    *folder // nil where each line is shown at once
+	awaited int     // nodes that have a turn in this wave and have not ended
+	grouped int     // groups so far
+	column  int     // cells of the column of names
 	start   time.Time
 	nodes   map[string]*node
 	reports []*report // of nodes, in order of the plan
@@ -54,21 +66,40 @@ var _ push.Sink = (*Lines)(nil)
 // NewLines returns a sink that prints to w. Nothing else may write there until
 // [Lines.Close] has returned.
 func NewLines(w io.Writer, o Options) *Lines {
-	return &Lines{
+	l := &Lines{
 		verbose: o.Verbose,
+		quiet:   o.Quiet,
+		logs:    o.Logs,
 		color:   o.Color,
 		width:   o.Width,
 		styles:  newStyles(o.Color),
 		now:     time.Now,
-		w:       w,
+		page:    page{w: w},
 		column:  columnOf(o.Hosts, o.Width),
 		start:   time.Now(),
 		nodes:   make(map[string]*node),
 	}
+	if o.Fold {
+		l.fold = newFolder(l.heldLine)
+	}
+	if o.Size != nil {
+		l.area = &area{size: o.Size}
+	}
+	switch {
+	case o.CI != NoCI:
+		l.groups = groupsOf(o.CI)
+		l.ticks = tick(progressEvery, l.tell)
+	case l.area != nil:
+		l.ticks = tick(areaTick, l.beat)
+	case l.fold != nil:
+		l.ticks = tick(foldTick, l.beat)
+	}
+	return l
 }
 
 // Emit implements [push.Sink]. All of the event's lines that are whole have been written when
-// it returns. After Close it does nothing.
+// it returns, but for those that wait to be folded, grouped, or written together above a status
+// area. After Close it does nothing.
 func (l *Lines) Emit(e push.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,8 +108,12 @@ func (l *Lines) Emit(e push.Event) {
 		l.planned(e)
 	case push.Wave:
 		l.wave(e)
+	case push.Compared:
+		for _, line := range comparedLines(e) {
+			l.news(line)
+		}
 	case push.Soaking:
-		l.say(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
+		l.news(fmt.Sprintf("waiting %v, then looking whether these are still well", e.For))
 	case push.Phase:
 		l.phase(e)
 	case push.Connected:
@@ -87,6 +122,10 @@ func (l *Lines) Emit(e push.Event) {
 		l.output(e)
 	case push.Finished:
 		l.finished(e)
+	case push.RunBegan:
+		l.runBegan(e)
+	case push.RunEnded:
+		l.runEnded(e)
 	}
 	l.write()
 }
@@ -106,6 +145,7 @@ func (l *Lines) Printf(format string, args ...any) {
 // asked something on the same terminal. Whoever has something to print waits.
 func (l *Lines) Silence() (resume func()) {
 	l.mu.Lock()
+	l.clearArea()
 	return l.mu.Unlock
 }
 
@@ -115,13 +155,23 @@ func (l *Lines) Silence() (resume func()) {
 func (l *Lines) Summary() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.endArea()
 	l.flushAll()
 	width := wrapWidth
 	if l.width > 0 {
 		width = min(width, max(l.width, minWrapWidth))
 	}
+	if l.logs != nil {
+		for _, r := range l.reports {
+			r.file = Sanitize(l.logs.File(r.host))
+		}
+	}
 	for line := range summarize(l.reports, l.now().Sub(l.start), width) {
 		l.summaryLine(line)
+	}
+	l.alarms()
+	if l.logs != nil {
+		l.say("all output is in " + l.logs.dir + ", which file has which node's in its " + LogIndex)
 	}
 	l.write()
 }
@@ -129,8 +179,12 @@ func (l *Lines) Summary() {
 // Close prints the lines that have not ended, marked as such, and returns the first error of
 // writing. It is the last use of the writer.
 func (l *Lines) Close() error {
+	if l.ticks != nil {
+		l.ticks.stop()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.endArea()
 	l.flushAll()
 	l.write()
 	l.closed = true

@@ -23,25 +23,71 @@ func Plan(w io.Writer, r *push.Rollout, plans []push.NodePlan, changes map[gitwi
 			p.say("", "%s", waveLine(push.Wave{Number: i + 1, Of: len(waves), Nodes: hostsOf(wave)}))
 		}
 	}
-	gets := make(map[gitwire.OID][]push.NodePlan)
+	gets := byCommit(plans)
 	idle := make(map[string][]string)
 	for _, n := range plans {
 		if n.Outcome == nil {
-			gets[n.At] = append(gets[n.At], n)
 			continue
 		}
 		text := strings.ReplaceAll(n.Outcome.String(), n.Target.Host, "it") // as far as the name goes, the same
 		idle[text] = append(idle[text], n.Target.Host)
 	}
-	most := func(a, b gitwire.OID) int { return cmp.Or(len(gets[b])-len(gets[a]), cmp.Compare(a, b)) }
-	for _, at := range slices.SortedFunc(maps.Keys(gets), most) {
-		p.change(r, at, gets[at], changes[at])
+	for _, nodes := range gets {
+		p.change(r, nodes[0].At, nodes, changes[nodes[0].At])
 	}
 	for _, text := range slices.SortedFunc(maps.Keys(idle), func(a, b string) int { return cmp.Or(len(idle[b])-len(idle[a]), cmp.Compare(a, b)) }) {
 		p.say("", "%s %s: %s", count(len(idle[text]), "node"), text, Fold(idle[text]))
 	}
 	_, err := io.WriteString(w, p.String())
 	return err
+}
+
+// byCommit groups the nodes that get something by the commit that they are at, most nodes first.
+func byCommit(plans []push.NodePlan) [][]push.NodePlan {
+	at := make(map[gitwire.OID][]push.NodePlan)
+	for _, n := range plans {
+		if n.Outcome == nil {
+			at[n.At] = append(at[n.At], n)
+		}
+	}
+	return slices.SortedFunc(maps.Values(at), func(a, b []push.NodePlan) int {
+		return cmp.Or(len(b)-len(a), cmp.Compare(a[0].At, b[0].At))
+	})
+}
+
+// comparedLines says in a few lines what a push brings to its nodes, and which get nothing. There
+// are none where no node gets anything: each says so by itself.
+func comparedLines(e push.Compared) []string {
+	var parts []string
+	for _, nodes := range byCommit(e.Plans) {
+		parts = append(parts, count(len(nodes), "node")+" "+getting(nodes, e.Commit))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	kinds := make(map[push.Kind]int)
+	for _, n := range e.Plans {
+		if n.Outcome != nil {
+			kinds[n.Outcome.Kind()]++
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, fmt.Sprintf("%d %s", kinds[kind], kind))
+	}
+	if e.Pending > 0 {
+		parts = append(parts, fmt.Sprintf("%d not reached yet", e.Pending))
+	}
+	lines := []string{strings.Join(parts, ", ")}
+	if len(e.Commits) < 2 { // the one that the push began with
+		return lines
+	}
+	for _, commit := range e.Commits {
+		lines = append(lines, indent+commit)
+	}
+	if more := e.Plans[0].Relation.Missing - len(e.Commits); more > 0 {
+		lines = append(lines, fmt.Sprintf("%sand %d more", indent, more))
+	}
+	return lines
 }
 
 func hostsOf(targets []push.Target) []string {
@@ -65,26 +111,14 @@ func (p *planner) change(r *push.Rollout, at gitwire.OID, nodes []push.NodePlan,
 	for _, n := range nodes {
 		hosts = append(hosts, n.Target.Host)
 	}
-	verb := "get"
-	if len(nodes) == 1 {
-		verb = "gets"
-	}
-	if at == "" {
-		p.say("", "%s %s a first deployment: %s", count(len(nodes), "node"), verb, Fold(hosts))
-		return
-	}
 	rel := nodes[0].Relation
-	if rel.Kind == packs.Equal {
-		p.say("", "%s %s %s again: %s", count(len(nodes), "node"), verb, short(string(at)), Fold(hosts))
-		return
-	}
 	if nodes[0].Loses() {
 		p.loses(at, hosts, rel, c)
 	}
-	if rel.Missing == 0 {
+	if nodes[0].Loses() && rel.Missing == 0 {
 		return
 	}
-	p.say("", "%s %s %s (%s..%s): %s", count(len(nodes), "node"), verb, count(rel.Missing, "commit"), short(string(at)), short(string(r.Commit)), Fold(hosts))
+	p.say("", "%s %s: %s", count(len(nodes), "node"), getting(nodes, string(r.Commit)), Fold(hosts))
 	for _, commit := range c.Commits {
 		p.say(indent, "%s", commit)
 	}
@@ -93,6 +127,24 @@ func (p *planner) change(r *push.Rollout, at gitwire.OID, nodes []push.NodePlan,
 	}
 	if len(c.Files) > 0 {
 		p.say(indent, "with changes of %s", strings.Join(c.Files, ", "))
+	}
+}
+
+// getting says what nodes get of a commit that are at the same one.
+func getting(nodes []push.NodePlan, commit string) string {
+	verb := "get"
+	if len(nodes) == 1 {
+		verb = "gets"
+	}
+	switch n := nodes[0]; {
+	case n.At == "":
+		return verb + " a first deployment"
+	case n.Relation.Kind == packs.Equal:
+		return verb + " " + short(commit) + " again"
+	case n.Loses() && n.Relation.Missing == 0:
+		return map[string]string{"get": "go", "gets": "goes"}[verb] + " back to " + short(commit)
+	default:
+		return fmt.Sprintf("%s %s (%s..%s)", verb, count(n.Relation.Missing, "commit"), short(string(n.At)), short(commit))
 	}
 }
 

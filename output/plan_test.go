@@ -25,6 +25,16 @@ func TestPlanIsFoldedAndSafe(t *testing.T) {
 		{Target: node("gone-1"), Outcome: push.Unreachable{Err: errors.New("dialling gone-1: refused\r\n\x1b]0;x\x07")}},
 		{Target: node("gone-2"), Outcome: push.Unreachable{Err: errors.New("dialling gone-2: refused\r\n\x1b]0;x\x07")}},
 	}
+	if got, want := strings.Join(comparedLines(push.Compared{Commit: string(new), Plans: plans, Commits: []string{"9f8e7d6 Mend", "5555555 Before"}, Pending: 2}), "\n"),
+		`3 nodes get 12 commits (1a2b3c4..9f8e7d6), 1 node gets a first deployment, 1 node goes back to 9f8e7d6, 1 node gets 9f8e7d6 again, 1 node gets 1 commit (fa45000..9f8e7d6), 2 current, 2 unreachable, 2 not reached yet
+    9f8e7d6 Mend
+    5555555 Before
+    and 10 more`; got != want {
+		t.Errorf("compared:\n%s\nwant\n%s", got, want)
+	}
+	if got := comparedLines(push.Compared{Commit: string(new), Plans: plans[7:]}); got != nil {
+		t.Errorf("nobody gets anything: %q", got)
+	}
 	var b strings.Builder
 	err := Plan(&b, r, plans, map[gitwire.OID]push.Change{old: {Commits: []string{"9f8e7d6 Mend\x1b[2J it", "5555555 Before"}, Files: []string{"deploy.py"}},
 		far: {Commits: []string{"9f8e7d6 Mend"}, Lost: []string{"fa45000 Bad\r"}}})

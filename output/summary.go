@@ -3,6 +3,7 @@ package output
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 const (
 	wrapWidth    = 100 // cells of a list of names in the summary
 	minWrapWidth = 40  // however narrow the terminal is
+	slowestShown = 3   // how many of the slowest nodes are named, where there are more nodes
 	fewNames     = 10  // how many nodes that were not started are named
 )
 
@@ -65,6 +67,7 @@ func summarize(reports []*report, took time.Duration, width int) iter.Seq[summar
 		if rest := of(reports, ""); len(rest) > 0 {
 			s.list(fmt.Sprintf("%s not finished: ", count(len(rest), "node")), names(rest))
 		}
+		s.times(reports)
 	}
 }
 
@@ -129,19 +132,26 @@ func (s *teller) list(lead string, names []string) {
 // tell tells nodes with one kind of trouble: each in full, those that ended just as one
 // before them by name only.
 func (s *teller) tell(reports []*report) {
-	groups := make(map[string][]*report)
-	var order []string
+	for _, group := range alike(reports) {
+		s.full(group[0])
+		s.list("the same on ", names(group[1:]))
+	}
+}
+
+// alike groups reports of which there is the same to tell, in the order of the first of each.
+func alike(reports []*report) (groups [][]*report) {
+	at := make(map[string]int)
 	for _, r := range reports {
 		e := r.ending()
-		if groups[e] == nil {
-			order = append(order, e)
+		i, ok := at[e]
+		if !ok {
+			i = len(groups)
+			at[e] = i
+			groups = append(groups, nil)
 		}
-		groups[e] = append(groups[e], r)
+		groups[i] = append(groups[i], r)
 	}
-	for _, e := range order {
-		s.full(groups[e][0])
-		s.list("the same on ", names(groups[e][1:]))
-	}
+	return groups
 }
 
 // full tells how a node ended and its last lines.
@@ -150,6 +160,9 @@ func (s *teller) full(r *report) {
 	if r.log != "" {
 		text := []byte("its log is not whole: " + r.log)
 		s.line(summaryLine{node: r.host, mark: markTroops, text: text, bad: true})
+	}
+	if r.file != "" {
+		s.line(summaryLine{node: r.host, mark: markTroops, text: []byte("all of its output: " + r.file)})
 	}
 	r.tail.each(func(m mark, text []byte) {
 		s.line(summaryLine{node: r.host, mark: m, text: text})
@@ -170,5 +183,35 @@ func (s *teller) idle(reports []*report) {
 	for _, why := range reasons {
 		list := byReason[why]
 		s.say("%s %s (%s)", count(len(list), "node"), why, few(list, fewNames))
+	}
+}
+
+// times tells what the time went into: the phases, and which nodes took longest. Of a push in
+// which nothing ran there is nothing to tell.
+func (s *teller) times(reports []*report) {
+	phases := phaseTimes(reports)
+	ran := func(t phaseTime) bool { return t.phase != push.PhaseConnect && t.phase != push.PhasePush }
+	if !slices.ContainsFunc(phases, ran) {
+		return
+	}
+	var parts []string
+	for _, t := range phases {
+		part := t.phase + " " + duration(t.median)
+		if len(reports) > 1 {
+			part += fmt.Sprintf(" (%s %s)", t.slowest.name, duration(t.longest))
+		}
+		parts = append(parts, part)
+	}
+	lead := "time in each phase: "
+	if len(reports) > 1 {
+		lead = "time in each phase, median (longest): "
+	}
+	s.say("%s%s", lead, strings.Join(parts, ", "))
+	if len(of(reports, push.KindNotStarted)) < len(reports)-slowestShown {
+		var nodes []string
+		for _, r := range slowest(reports, slowestShown) {
+			nodes = append(nodes, r.name+" "+duration(r.took))
+		}
+		s.say("slowest nodes: %s", strings.Join(nodes, ", "))
 	}
 }

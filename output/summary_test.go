@@ -242,3 +242,37 @@ func TestWrap(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestSummaryOfTimes tells medians, the longest with its node, and the three slowest nodes.
+func TestSummaryOfTimes(t *testing.T) {
+	plan, hosts := planOf(5)
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	events := []push.Event{plan}
+	for i, h := range hosts[:4] {
+		deploy := time.Duration(i+1) * 10 * time.Second
+		events = append(events, push.Phase{Node: h, Phase: push.PhaseConnect, At: begin.Add(-deploy - time.Second)},
+			push.Phase{Node: h, Phase: "deploy", At: begin.Add(-deploy)},
+			push.Finished{Node: h, Outcome: push.Deployed{}, Took: deploy + time.Second})
+	}
+	events = append(events, push.Phase{Node: "web5", Phase: "deploy", At: begin})
+	got := summary(Options{}, events...)
+	want := `troops: 5 nodes: 4 deployed, 1 not finished in 12.3s
+troops: 1 node not finished: web5
+troops: time in each phase, median (longest): connect 1.0s (web1 1.0s), deploy 20.0s (web4 40.0s)
+troops: slowest nodes: web4 41.0s, web3 31.0s, web2 21.0s
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	one := planOne("web1")
+	if got := summary(Options{}, one, events[1], events[2], events[3]); got != "troops: 1 node: 1 deployed in 12.3s\ntroops: time in each phase: connect 1.0s, deploy 10.0s\n" {
+		t.Errorf("of one node: %s", got)
+	}
+	if got := summary(Options{}, one, events[1], done("web1", push.Current{})); strings.Contains(got, "time in") {
+		t.Errorf("of nothing that ran: %s", got)
+	}
+}
+
+func planOne(host string) push.Planned {
+	return push.Planned{Commit: "1a2b3c4d", Subject: "s", Nodes: []string{host}}
+}

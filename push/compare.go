@@ -43,17 +43,26 @@ func (n *node) sameFormat(adv *gitwire.Advertisement) Outcome {
 	}
 }
 
-// compare decides by the commit that the node is at whether there is anything to do: nil means
-// go on. Nothing but a fast-forward is, unless the rollout says so for just this commit.
-func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) Outcome {
-	if at == "" || n.forced(at) {
-		return nil
+// compare decides by the commit that the node is at whether there is anything to do: an outcome
+// of nil means go on. Nothing but a fast-forward is, unless the rollout says so for just this commit.
+func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) NodePlan {
+	p := NodePlan{Target: n.target, At: at}
+	if at == "" {
+		return p
 	}
-	rel, err := n.store.Relation(ctx, at, n.rollout.Commit)
-	if err != nil {
-		return Failed{Phase: PhasePush, Err: fmt.Errorf("comparing with the node's commit %s: %w", short(at), err)}
+	var err error
+	if p.Relation, err = n.store.Relation(ctx, at, n.rollout.Commit); err != nil {
+		p.Outcome = Failed{Phase: PhasePush, Err: fmt.Errorf("comparing with the node's commit %s: %w", short(at), err)}
+	} else if !n.forced(at) {
+		p.Outcome = n.policy(ctx, p.Relation.Kind, at, troops)
 	}
-	switch rel.Kind {
+	return p
+}
+
+// policy says why a node whose commit relates like that to the one to push does not get it;
+// nil: it does.
+func (n *node) policy(ctx context.Context, kind packs.Kind, at gitwire.OID, troops bool) Outcome {
+	switch kind {
 	case packs.Equal:
 		switch {
 		case !n.rollout.Rerun:

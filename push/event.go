@@ -16,7 +16,8 @@ type Sink interface {
 // Event is one of the types of this file.
 type Event interface{ event() }
 
-// Planned says, once, before any connection, what is to be deployed where.
+// Planned says, once, before any connection, what is to be deployed where. Of nodes that pull
+// the commit is not known: it is empty.
 type Planned struct {
 	Commit  string   // object name
 	Subject string   // the commit's first line
@@ -29,12 +30,22 @@ type Wave struct {
 	Nodes      []string // hosts, in order of the plan
 }
 
+// Compared says what the nodes of a wave get, by what they have. It comes once a wave: when
+// every node has shown what it has or failed to, or after [CompareTime] if any has by then.
+// No node waits for it: those that are quick may be at work already.
+type Compared struct {
+	Commit, Subject string     // object name, and the commit's first line
+	Plans           []NodePlan // of the nodes that have shown it, those that lack most commits first
+	Commits         []string   // the newest [MaxPlanCommits] that the first of them gets, newest first: short name and subject
+	Pending         int        // nodes that have not shown it
+}
+
 // Soaking says that a wave has ended well and that its nodes are looked at again after a while.
 type Soaking struct {
 	For time.Duration
 }
 
-// Phase says that a node entered a phase: [PhaseConnect], [PhasePush], or one of the run's own
+// Phase says that a node entered a phase: [PhaseConnect], [PhasePush], [PhasePull], or one of the run's own
 // (checkout, venv, deploy).
 type Phase struct {
 	Node  string
@@ -46,6 +57,7 @@ type Phase struct {
 const (
 	PhaseConnect = "connect"
 	PhasePush    = "push"
+	PhasePull    = "pull"  // instead of push: the node asks its remotes
 	PhaseCheck   = "check" // after the run: the checks of what is deployed
 )
 
@@ -85,6 +97,7 @@ type Finished struct {
 
 func (Planned) event()   {}
 func (Wave) event()      {}
+func (Compared) event()  {}
 func (Soaking) event()   {}
 func (Phase) event()     {}
 func (Connected) event() {}

@@ -9,6 +9,7 @@ const (
 	LimitUpload
 	LimitSilence
 	LimitSurvey
+	LimitCompare
 )
 
 // Shorten makes one of the limits on how long a node may keep a push waiting d.
@@ -22,5 +23,7 @@ func (r *Rollout) Shorten(limit int, d time.Duration) {
 		r.limits.silence = d
 	case LimitSurvey:
 		r.limits.survey = d
+	case LimitCompare:
+		r.limits.compare = d
 	}
 }

@@ -40,6 +40,8 @@ type follower struct {
 	seen   func()    // called when the node shows that it has the run: the first stored frame
 	heard  time.Time // when the last frame came, whatever it was
 	limits limits
+	// other takes the frames of kinds that attach does not send; its error ends reading. It may be nil.
+	other func(wire.Frame) error
 }
 
 // attachment is an attach command that answered with its preface.
@@ -138,7 +140,7 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 			f.emit(Stdout, fr.Payload)
 		case wire.Stderr:
 			f.emit(Stderr, fr.Payload)
-		case wire.Note:
+		case wire.Note, wire.Aside:
 			f.emit(Note, fr.Payload)
 		case wire.Phase:
 			if p := string(fr.Payload); slices.Contains(runPhases, p) {
@@ -150,6 +152,13 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 				return nil, err
 			}
 			return &res, nil
+		default:
+			if f.other == nil {
+				continue
+			}
+			if err := f.other(fr); err != nil {
+				return nil, err
+			}
 		}
 		timer.Reset(f.limits.silence) // nor may the node refuse to hear what was taken
 		taker.Took(fr)
@@ -159,11 +168,14 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 // runPhases are the phases that a run tells of; a node's other words for a phase are dropped.
 var runPhases = []string{"checkout", "venv", "deploy", "check"}
 
-// redial looks for a lost node until attempt says that it was found, or until the deadline.
-// It pauses before each attempt, longer and longer.
+// redial looks for a lost node until attempt says that it was found, or until the deadline, if
+// that is not zero. It pauses before each attempt, longer and longer.
 func redial(ctx context.Context, deadline time.Time, attempt func(context.Context) (found bool, err error)) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, deadline, errors.New("not found again"))
-	defer cancel()
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, errors.New("not found again"))
+		defer cancel()
+	}
 	last := context.Cause(ctx)
 	for pause := RedialFirst; ; pause = min(2*pause, RedialMost) {
 		select {

@@ -64,7 +64,8 @@ type gate struct {
 	survey time.Duration
 
 	mu      sync.Mutex // guards all below
-	silent  int        // nodes of the wave that have not shown what they need
+	nodes   int        // of the wave
+	silent  int        // those that have not shown what they need
 	idle    int        // those of them that have not begun
 	waiting int        // nodes that need a large pack
 	load    Load       // of those that wait
@@ -85,7 +86,7 @@ func (r *Rollout) gate() *gate {
 func (g *gate) wave(nodes int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.silent, g.idle = nodes, nodes
+	g.nodes, g.silent, g.idle = nodes, nodes, nodes
 }
 
 // begin counts a node that is contacted now. show must be called when it has shown what it needs,
@@ -118,9 +119,9 @@ func (g *gate) refused() string {
 
 // small reports whether packs of this one's size may go to all nodes of the wave without a
 // question. It waits until that is known, which may be long before the pack is whole.
-func (g *gate) small(ctx context.Context, p *packs.Pack, nodes int) (bool, error) {
+func (g *gate) small(ctx context.Context, p *packs.Pack) (bool, error) {
 	g.mu.Lock()
-	agreed := g.agreed
+	agreed, nodes := g.agreed, g.nodes
 	g.mu.Unlock()
 	if agreed {
 		return true, nil
@@ -129,10 +130,10 @@ func (g *gate) small(ctx context.Context, p *packs.Pack, nodes int) (bool, error
 	return !more, err
 }
 
-// pass waits until the pack may be sent to one node of a wave of so many. The error is
+// pass waits until the pack may be sent to one node of the wave. The error is
 // *declined, of the pack, or of ctx.
-func (g *gate) pass(ctx context.Context, p *packs.Pack, nodes int, show func(context.Context)) error {
-	ok, err := g.small(ctx, p, nodes)
+func (g *gate) pass(ctx context.Context, p *packs.Pack, show func(context.Context)) error {
+	ok, err := g.small(ctx, p)
 	if ok || err != nil {
 		show(ctx)
 		return err

@@ -158,6 +158,8 @@ type recorder struct {
 	streams  map[push.Stream]*bytes.Buffer // of all nodes
 	finished map[string]push.Finished
 	phases   map[string][]string
+	compared []push.Compared
+	runs     map[string][]push.RunEnded
 }
 
 // source is one stream of one node.
@@ -169,7 +171,7 @@ type source struct {
 func newRecorder() *recorder {
 	r := &recorder{
 		out: make(map[source]*bytes.Buffer), streams: make(map[push.Stream]*bytes.Buffer),
-		finished: make(map[string]push.Finished), phases: make(map[string][]string),
+		finished: make(map[string]push.Finished), phases: make(map[string][]string), runs: make(map[string][]push.RunEnded),
 	}
 	r.changed = sync.NewCond(&r.mu)
 	return r
@@ -190,8 +192,12 @@ func (r *recorder) Emit(e push.Event) {
 		buffer(r.streams, e.Stream).Write(data)
 	case push.Phase:
 		r.phases[e.Node] = append(r.phases[e.Node], e.Phase)
+	case push.Compared:
+		r.compared = append(r.compared, e)
 	case push.Finished:
 		r.finished[e.Node] = e
+	case push.RunEnded:
+		r.runs[e.Node] = append(r.runs[e.Node], e)
 	}
 }
 
@@ -226,6 +232,24 @@ func (r *recorder) await(t *testing.T, node, text string) {
 		if done, ok := r.finished[node]; ok {
 			t.Fatalf("%s finished (%v) without printing %q:\n%s", node, done.Outcome, text, r.locked(node))
 		}
+		r.changed.Wait()
+	}
+}
+
+// awaitRuns blocks until so many runs of the node that is tailed have ended.
+func (r *recorder) awaitRuns(node string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.runs[node]) < n {
+		r.changed.Wait()
+	}
+}
+
+// awaitCompared blocks until it was told what nodes get.
+func (r *recorder) awaitCompared() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.compared) == 0 {
 		r.changed.Wait()
 	}
 }

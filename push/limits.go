@@ -21,13 +21,15 @@ const (
 	// AdoptTimeout is how long a node is given, after a connection that broke before the push
 	// was acknowledged, to show that it has the run after all.
 	AdoptTimeout = 15 * time.Second
+	// CompareTime is how long after a wave's begin [Compared] waits for nodes that show nothing.
+	CompareTime = 2 * time.Second
 	// HangUpTimeout is how long a command that has nothing more to do here may take to end.
 	HangUpTimeout = 5 * time.Second
 )
 
 // limits are the above for one rollout.
 type limits struct {
-	advertisement, upload, accept, silence, adopt, hangUp, survey time.Duration
+	advertisement, upload, accept, silence, adopt, compare, hangUp, survey time.Duration
 }
 
 func (l *limits) fill() {
@@ -36,6 +38,7 @@ func (l *limits) fill() {
 	l.accept = cmp.Or(l.accept, AcceptTimeout)
 	l.silence = cmp.Or(l.silence, AttachSilence)
 	l.adopt = cmp.Or(l.adopt, AdoptTimeout)
+	l.compare = cmp.Or(l.compare, CompareTime)
 	l.hangUp = cmp.Or(l.hangUp, HangUpTimeout)
 	l.survey = cmp.Or(l.survey, SurveyTime)
 }

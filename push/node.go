@@ -21,6 +21,7 @@ type node struct {
 	rollout *Rollout
 	store   *packs.Store
 	target  Target
+	shown   func(NodePlan) // hears what the node will get
 	conn    Conn
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
@@ -64,9 +65,11 @@ func (n *node) deploy(ctx context.Context) Outcome {
 		s.end(ctx)
 		return out
 	}
-	if out := n.compare(ctx, at, troops); out != nil {
+	plan := n.compare(ctx, at, troops)
+	n.shown(plan)
+	if plan.Outcome != nil {
 		s.end(ctx)
-		return out
+		return plan.Outcome
 	}
 	if !troops {
 		return n.pushBranch(ctx, s, branch, at)
@@ -236,7 +239,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 // outcome reads the run's result.
 func (n *node) outcome(asked string) Outcome {
 	r, t := n.result, n.target
-	if r.Commit != string(n.rollout.Commit) {
+	if n.rollout.Commit != "" && r.Commit != string(n.rollout.Commit) {
 		return Unknown{Run: asked, Err: fmt.Errorf("the node reports on another commit, %q", clip(r.Commit))}
 	}
 	switch r.State {
@@ -251,12 +254,25 @@ func (n *node) outcome(asked string) Outcome {
 			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: install this one there"}
 		}
 		return Current{}
+	}
+	return endOf(*r)
+}
+
+// endOf is the outcome of a run that ended, by its result alone.
+func endOf(r wire.Result) Outcome {
+	switch r.State {
+	case wire.OK:
+		return Deployed{Run: r.Run}
+	case wire.Current:
+		return Current{}
 	case wire.Superseded:
 		return Superseded{By: r.Other}
 	case wire.Refused:
 		return Refused{Reason: r.Error}
 	case wire.Interrupted:
 		return Failed{Run: r.Run, Phase: r.Phase, Err: errors.New("the run was interrupted on the node (reboot, kill, or out of memory); push again")}
+	case wire.Absent:
+		return Unknown{Run: r.Run, Err: errors.New(r.Error)}
 	}
 	out := Failed{Run: r.Run, Phase: r.Phase, ExitCode: r.ExitCode, Signal: r.Signal}
 	if r.Error != "" {

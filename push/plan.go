@@ -95,14 +95,7 @@ func (n *node) plan(ctx context.Context) NodePlan {
 		return p
 	}
 	_, troops, at := deployedBranch(adv, n.rollout.Branch)
-	p.At = at
-	if p.Outcome = n.compare(ctx, at, troops); at == "" {
-		return p
-	}
-	if p.Relation, err = n.store.Relation(ctx, at, n.rollout.Commit); err != nil {
-		p.Outcome = Failed{Phase: PhasePush, Err: err}
-	}
-	return p
+	return n.compare(ctx, at, troops)
 }
 
 // Change says what comes with the rollout's commit to nodes that are where p's is. Of a commit

@@ -69,19 +69,21 @@ func (w *waves) run(ctx context.Context) {
 // wave deploys to the nodes from..end at once, as many as may be.
 func (w *waves) wave(ctx context.Context, from, end int) {
 	w.gate.wave(end - from)
+	c := w.rollout.comparison(ctx, end-from)
+	defer c.end()
 	var g errgroup.Group
 	g.SetLimit(w.rollout.Parallel)
 	for i := from; i < end; i++ {
 		g.Go(func() error {
-			w.one(ctx, i, end-from)
+			w.one(ctx, i, c)
 			return nil
 		})
 	}
 	_ = g.Wait() // no function of it fails
 }
 
-// one deploys to one node, of a wave of so many, and tells its end.
-func (w *waves) one(ctx context.Context, i, wave int) {
+// one deploys to one node and tells its end.
+func (w *waves) one(ctx context.Context, i int, c *comparison) {
 	begin := time.Now()
 	show := w.gate.begin()
 	defer show(ctx)
@@ -89,9 +91,10 @@ func (w *waves) one(ctx context.Context, i, wave int) {
 		w.finish(i, begin, NotStarted{Why: why}, nil)
 		return
 	}
-	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i]}
-	n.admit = func(ctx context.Context, p *packs.Pack) error { return w.gate.pass(ctx, p, wave, show) }
+	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i], shown: c.note}
+	n.admit = func(ctx context.Context, p *packs.Pack) error { return w.gate.pass(ctx, p, show) }
 	out := n.deploy(ctx)
+	c.note(NodePlan{Target: n.target, Outcome: out}) // where the node never came to show anything
 	w.budget.count(out)
 	w.finish(i, begin, out, n)
 }

@@ -96,7 +96,7 @@ func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
 	if c.opts.Transport == TransportNative {
 		if why := onlySSH(r.s); why != "" {
 			err := fmt.Errorf("only the ssh program can do that (%s): drop the native transport for this host", why)
-			return nil, &DialError{Host: printable(r.shown), Addr: r.serverAddr(), Stage: StageConfig, Err: err}
+			return nil, r.fail(StageConfig, err)
 		}
 		return c.dialNative(ctx, r)
 	}
@@ -135,7 +135,7 @@ func (c *Client) dial(ctx context.Context, r *route) (*Conn, error) {
 func (c *Client) dialSSH(ctx context.Context, r *route, why string) (*Conn, error) {
 	p, err := c.other.openssh(why)
 	if err != nil {
-		return nil, &DialError{Host: printable(r.shown), Addr: r.serverAddr(), Stage: StageConfig, Err: err}
+		return nil, r.fail(StageConfig, err)
 	}
 	return c.dialProgram(ctx, r, p, why)
 }

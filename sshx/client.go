@@ -105,7 +105,7 @@ func New(opts Options) (*Client, error) {
 		opts.AskPassphrase = nil
 	}
 	c := &Client{opts: opts, local: l, config: config, known: newHostKeys(l.home, opts.Logf), keys: newKeyring(opts.AskPassphrase),
-		winners: newWinners(), pace: newPacer(), scouts: &scouts{out: make(map[string]*scout)}, backoff: sleep,
+		winners: newWinners(), pace: newPacer(), scouts: newScouts(), backoff: sleep,
 		scouting: func() {}, touching: semaphore.NewWeighted(maxTouchDials)}
 	c.known.readOnly = opts.ReadOnly
 	c.agents = newAgents(&c.wg, opts.Warnf)

@@ -74,7 +74,7 @@ func (a *attempt) viaProxy(ctx context.Context) (*wire, func(error), error) {
 	if err != nil {
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}
-	report, err := a.c.scouts.enter(ctx, s.ProxyTemplate)
+	report, err := a.c.scouts.enter(ctx, commonProxy(s.ProxyTemplate, s.User))
 	if err != nil {
 		release()
 		return nil, nil, a.fail(ctx, StageConnect, err)

@@ -31,7 +31,7 @@ func (c *Client) Dial(ctx context.Context, host string) (*Conn, error) {
 func isFinal(err error) bool {
 	var auth *AuthError
 	var key *HostKeyError
-	return errors.As(err, &auth) || errors.As(err, &key) || proxyRefusal(err) != nil
+	return errors.As(err, &auth) || errors.As(err, &key) || jumpRefusal(err) != nil
 }
 
 // dialNative makes a connection of our own, again where the server turned it away for its load,

@@ -72,6 +72,9 @@ type ThrottleError struct {
 	Err   error
 }
 
+// throttleHint is the way out where a server goes on turning connections away.
+const throttleHint = "it limits new connections, see MaxStartups and PerSourcePenalties in its sshd_config"
+
 // penalty reports whether the server may hold something against this address.
 func (e *ThrottleError) penalty() bool {
 	return strings.Contains(e.Said, penaltyText) || strings.Contains(e.Proxy, penaltyText)
@@ -86,8 +89,7 @@ func (e *ThrottleError) Error() string {
 	if e.Proxy != "" {
 		said += ", or its jump host did: its ProxyCommand said " + quote(e.Proxy)
 	}
-	return fmt.Sprintf("the server %s (tried %d times): it limits new connections, see MaxStartups and PerSourcePenalties in its sshd_config",
-		said, e.Tries)
+	return fmt.Sprintf("the server %s (tried %d times): %s", said, e.Tries, throttleHint)
 }
 
 // Unwrap gives the error of the network.

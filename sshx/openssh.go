@@ -20,14 +20,17 @@ const askLimit = 2 * time.Minute
 
 // dialProgram connects by an ssh program, again where the server limits new connections.
 func (c *Client) dialProgram(ctx context.Context, r *route, p *program, why string) (*Conn, error) {
-	for try := 1; ; try++ {
+	for try, penalised := 1, 0; ; try++ {
 		conn, err := c.dialProgramOnce(ctx, r, p, why)
 		var throttle *ThrottleError
-		if !errors.As(err, &throttle) || r.jump != nil || r.s.ProxyCommand != "" {
+		if !errors.As(err, &throttle) {
 			return conn, err
 		}
 		throttle.Tries = try
-		if try == maxThrottleTries || c.backoff(ctx, throttleWait(try, 0)) != nil {
+		if penalised++; !throttle.penalty() {
+			penalised = 0
+		}
+		if try == maxThrottleTries || c.backoff(ctx, throttleWait(try, penalised)) != nil {
 			return nil, err
 		}
 		c.opts.Logf("sshx: %s limits new connections, trying again", r.shown)
@@ -35,47 +38,70 @@ func (c *Client) dialProgram(ctx context.Context, r *route, p *program, why stri
 }
 
 func (c *Client) dialProgramOnce(ctx context.Context, r *route, p *program, why string) (*Conn, error) {
-	fail := func(stage string, err error) error {
-		return &DialError{Host: printable(r.shown), Addr: r.serverAddr(), Stage: stage, Err: err}
-	}
 	if err := c.other.programs.Acquire(ctx, 1); err != nil {
-		return nil, fail(StageConnect, context.Cause(ctx))
+		return nil, r.fail(StageConnect, context.Cause(ctx))
 	}
 	release := sync.OnceFunc(func() { c.other.programs.Release(1) })
 	variant, err := p.kind(ctx, r.target)
 	if err != nil {
 		release()
-		return nil, fail(StageConfig, p.failed(err))
+		return nil, r.fail(StageConfig, p.failed(err))
 	}
 	if variant != variantSSH {
 		conn, err := c.dialProcesses(r, p, variant, why, release)
 		if err != nil {
-			return nil, fail(StageConfig, err)
+			return nil, r.fail(StageConfig, err)
 		}
 		return conn, nil
 	}
-	leave, err := c.paceRoute(ctx, r)
+	options := c.masterOptions(ctx, r, p)
+	g, err := c.guarded(ctx, r, p, options)
 	if err != nil {
 		release()
-		return nil, fail(StageConnect, context.Cause(ctx))
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, r.fail(StageConnect, cause)
+		}
+		return nil, r.fail(StageConfig, p.failed(err))
+	}
+	leave, report, err := c.programTurn(ctx, r, g)
+	if err != nil {
+		release()
+		var refused *ProgramError
+		if errors.As(err, &refused) {
+			return nil, r.fail(StageJump, err)
+		}
+		return nil, r.fail(StageConnect, err)
 	}
 	defer leave()
-	options := c.masterOptions(ctx, r, p)
-	limit := c.programLimit(r, options)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "it did not connect", After: limit.String()})
-	defer cancel()
-	m, err := c.startMaster(ctx, r, p, options)
+	conn, err := c.dialMaster(ctx, r, g, options, why, release)
+	report(err)
 	if err != nil {
 		release()
-		return nil, fail(StageConfig, p.failed(err))
 	}
+	return conn, err
+}
+
+// dialMaster has a program connect. The connection gives the turn back by release.
+func (c *Client) dialMaster(ctx context.Context, r *route, g guardedProgram, o masterOptions, why string, release func()) (*Conn, error) {
+	limit := c.programLimit(r, o)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &TimeoutError{What: "it did not connect", After: limit.String()})
+	defer cancel()
+	m, err := c.startMaster(ctx, r, g.program, o)
+	if err != nil {
+		return nil, r.fail(StageConfig, g.failed(err))
+	}
+	m.proxy = g.proxy
 	conn, err := m.connect(ctx, c, r, why, release)
 	if err != nil {
 		m.end()
-		release()
-		return nil, m.failure(ctx, r, why, err, fail)
+		return nil, m.failure(ctx, r, why, err)
 	}
 	return conn, nil
+}
+
+// fail makes the error of a stage for a program.
+func (r *route) fail(stage string, err error) error {
+	return &DialError{Host: printable(r.shown), Addr: r.serverAddr(), Stage: stage, Err: err}
 }
 
 // failed explains that a program could not be run.
@@ -90,22 +116,6 @@ func (p *program) name() string {
 		return "ssh"
 	}
 	return "the program of " + printable(p.Source)
-}
-
-// paceRoute waits for a turn at every sshd that a program will connect to on its own.
-func (c *Client) paceRoute(ctx context.Context, r *route) (leave func(), err error) {
-	before := func() {}
-	if r.jump != nil {
-		if before, err = c.paceRoute(ctx, r.jump); err != nil {
-			return nil, err
-		}
-	}
-	release, err := c.pace.acquire(ctx, r.paceKey())
-	if err != nil {
-		before()
-		return nil, err
-	}
-	return func() { release(); before() }, nil
 }
 
 // masterOptions settles what a master for a route is told.
@@ -144,6 +154,7 @@ type master struct {
 	socket  string
 	made    <-chan struct{}
 	ending  sync.Once
+	proxy   bool // it connects through a ProxyCommand of the user's
 }
 
 // startMaster starts a program. End it, also where connect fails.
@@ -214,7 +225,7 @@ func (m *master) recall() {
 	ctx, cancel := context.WithTimeout(context.Background(), childWaitDelay)
 	defer cancel()
 	// It ends by itself, too, if its user's configuration says when.
-	_, _, _ = m.program.ask(ctx, "-S", m.socket, "-O", "exit", "--", m.target)
+	_, _, _ = m.program.ask(ctx, nil, "-S", m.socket, "-O", "exit", "--", m.target)
 }
 
 // died explains the end of a connection: what ssh said, which it does before it exits.
@@ -232,26 +243,24 @@ func (m *master) died(why string) error {
 var errProgramEnded = errors.New("the ssh program ended the connection")
 
 // failure makes the error of a dial.
-func (m *master) failure(ctx context.Context, r *route, why string, err error, fail func(string, error) error) error {
+func (m *master) failure(ctx context.Context, r *route, why string, err error) error {
 	var timeout *TimeoutError
 	cause := context.Cause(ctx)
 	if cause != nil && !errors.As(cause, &timeout) {
-		return fail(StageConnect, cause)
+		return r.fail(StageConnect, cause)
 	}
 	pe := &ProgramError{Program: m.program.name(), Why: why, Said: m.child.said()}
-	if m.program.Source == "" {
-		pe.hint = fmt.Sprintf("it has to work without questions, as in `ssh -o BatchMode=yes %s true`", r.target.sshArgs())
-	} else {
-		pe.hint = "it has to work without questions; the native transport does without it"
-	}
 	if timeout != nil {
-		pe.Err = timeout
-		return fail(StageHandshake, pe)
+		pe.Err, pe.hint = timeout, m.program.hint(diagnosis{}, r, "")
+		return r.fail(StageHandshake, pe)
 	}
-	stage := StageHandshake
-	if stage, pe.Err = classify(pe.Said, r.s); pe.Err == nil {
+	v := classify(pe.Said, r.s, m.proxy)
+	pe.Err, pe.hint, pe.jump = v.err, m.program.hint(v, r, pe.Said), v.jump
+	if pe.Err == nil {
 		pe.Err = err
 	}
-	pe.hint = changedKeyHint(pe.Err, pe.hint)
-	return fail(stage, pe)
+	if v.jump {
+		v.stage = StageJump
+	}
+	return r.fail(v.stage, pe)
 }

@@ -430,7 +430,7 @@ func TestProgramFailuresAreTyped(t *testing.T) {
 	s.authorize(t, keyText(newKey(t).PublicKey()))
 	var auth *AuthError
 	if e := fail("refused"); !errors.As(e, &auth) || !slices.Equal(auth.Methods, []string{"publickey"}) || e.Stage != StageAuth ||
-		!strings.Contains(e.Error(), "Permission denied (publickey)") || !strings.Contains(e.Error(), "ssh -o BatchMode=yes node true") {
+		!strings.Contains(e.Error(), "Permission denied (publickey)") || !strings.Contains(e.Error(), "load the right one with ssh-add") || !strings.Contains(e.Error(), "`ssh -v -o BatchMode=yes node true` shows") {
 		t.Errorf("refused: %v", e)
 	}
 	h.config("Host node\n HostName 127.0.0.1\n Port 1\n")

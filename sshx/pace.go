@@ -124,43 +124,62 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// scouts has one dial go first where many lead through one jump host that only a
-// ProxyCommand knows: if that host refuses it, the others are not tried. Three refusals
+// scouts has one dial go first where many lead through one jump host that only a ProxyCommand
+// or an ssh program knows: if that host refuses it, the others are not tried. Three refusals
 // would have the host block the workstation.
 type scouts struct {
+	patience time.Duration
+
 	mu  sync.Mutex
-	out map[string]*scout
+	out map[string]*scout // by way
 }
 
-// scout is the first dial by a ProxyCommand.
+// scoutPatience is how long the others wait: a jump host that refuses does so at once, and a
+// host behind it that does not answer is no reason to keep the others.
+const scoutPatience = 15 * time.Second
+
+func newScouts() *scouts {
+	return &scouts{patience: scoutPatience, out: make(map[string]*scout)}
+}
+
+// scout is the first dial through a jump host.
 type scout struct {
+	began   time.Time
 	back    chan struct{} // closed when it has ended, for better or worse
 	refused error         // what any dial was refused with by the jump host
 }
 
-// commonProxy reports whether the jump host of a ProxyCommand is the same for all hosts:
-// nothing of the command depends on the host but the destination it hands on.
-func commonProxy(template string) bool {
-	rest := strings.NewReplacer("[%h]:%p", "", "%h:%p", "", "%h %p", "", "%%", "").Replace(template)
-	return !strings.Contains(rest, "%")
+// commonProxy names the jump host of a ProxyCommand where that is the same for all hosts of a
+// remote user: nothing of the command depends on the host but the destination it hands on.
+func commonProxy(template, user string) string {
+	key := strings.NewReplacer("%%", "%%", "%r", user).Replace(template)
+	rest := strings.NewReplacer("[%h]:%p", "", "%h:%p", "", "%h %p", "", "'%h' '%p'", "", `"%h" "%p"`, "", "%%", "").Replace(key)
+	if strings.Contains(rest, "%") {
+		return ""
+	}
+	return key
 }
 
-// enter waits for the scout, or makes the caller the one. An error is the refusal that the
-// caller would meet. report must be called once with what became of the dial.
-func (s *scouts) enter(ctx context.Context, template string) (report func(error), err error) {
-	if !commonProxy(template) {
+// enter waits for the scout through a jump host, or makes the caller the one. An empty way is
+// none that others go. An error is the refusal that the caller would meet. report must be
+// called once with what became of the dial.
+func (s *scouts) enter(ctx context.Context, way string) (report func(error), err error) {
+	if way == "" {
 		return func(error) {}, nil
 	}
 	s.mu.Lock()
-	sc, known := s.out[template]
+	sc, known := s.out[way]
 	if !known {
-		sc = &scout{back: make(chan struct{})}
-		s.out[template] = sc
+		sc = &scout{began: time.Now(), back: make(chan struct{})}
+		s.out[way] = sc
 	}
 	s.mu.Unlock()
 	if known {
+		late := time.NewTimer(time.Until(sc.began.Add(s.patience)))
+		defer late.Stop()
 		select {
 		case <-sc.back:
+		case <-late.C:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
@@ -172,7 +191,7 @@ func (s *scouts) enter(ctx context.Context, template string) (report func(error)
 	}
 	return func(err error) {
 		s.mu.Lock()
-		if refused := proxyRefusal(err); refused != nil && sc.refused == nil {
+		if refused := jumpRefusal(err); refused != nil && sc.refused == nil {
 			sc.refused = refused
 		}
 		s.mu.Unlock()

@@ -97,13 +97,17 @@ func TestEverySignOfThrottling(t *testing.T) {
 }
 
 func TestCommonProxy(t *testing.T) {
-	for template, want := range map[string]bool{
-		"ssh -W %h:%p bastion": true, "ssh -W [%h]:%p bastion": true, "ssh bastion nc %h %p": true, "nc -x 100%% %h %p": true,
-		"ssh -W %h:%p gw-%h": false, "ssh -W %h:%p %r@bastion": false, "connect --host %h": false, "connect %n": false,
+	for template, want := range map[string]string{
+		"ssh -W %h:%p bastion": "ssh -W %h:%p bastion", "ssh -W [%h]:%p bastion": "ssh -W [%h]:%p bastion", "ssh bastion nc %h %p": "ssh bastion nc %h %p", "nc -x 100%% %h %p": "nc -x 100%% %h %p",
+		"ssh bastion nc '%h' '%p'": "ssh bastion nc '%h' '%p'", `connect "%h" "%p"`: `connect "%h" "%p"`, "ssh -W %h:%p %r@bastion": "ssh -W %h:%p u@bastion", "ssh -W %h:%p %%r@bastion": "ssh -W %h:%p %%r@bastion",
+		"ssh -W %h:%p gw-%h": "", "connect --host %h": "", "connect %n": "", "ssh -W %h:%p -o HostKeyAlias=%k gw": "",
 	} {
-		if commonProxy(template) != want {
-			t.Errorf("%s: %v", template, !want)
+		if got := commonProxy(template, "u"); got != want {
+			t.Errorf("%s: %q", template, got)
 		}
+	}
+	if commonProxy("ssh -W %h:%p %r@b", "u") == commonProxy("ssh -W %h:%p %r@b", "v") {
+		t.Error("two users are one")
 	}
 }
 
@@ -135,9 +139,10 @@ func TestWordsOfProxyCommands(t *testing.T) {
 
 // TestTheScoutGoesFirst lets others go once it is back, and keeps them where it was refused.
 func TestTheScoutGoesFirst(t *testing.T) {
-	refused := &DialError{Err: &ProxyError{Said: "Permission denied (publickey)", Err: io.EOF}}
-	for _, outcome := range []error{nil, io.EOF, refused} {
-		s := &scouts{out: make(map[string]*scout)}
+	refused := error(&DialError{Err: &ProxyError{Said: "Permission denied (publickey)", Err: io.EOF}})
+	byProgram := error(&DialError{Err: &ProgramError{jump: true, Err: &AuthError{}}})
+	for _, outcome := range []error{nil, io.EOF, &DialError{Err: &ProgramError{Err: &AuthError{}}}, refused, byProgram} {
+		s := newScouts()
 		first, err := s.enter(t.Context(), "ssh -W %h:%p b")
 		if err != nil {
 			t.Fatal(err)
@@ -152,7 +157,7 @@ func TestTheScoutGoesFirst(t *testing.T) {
 		}
 		first(outcome)
 		report, err := s.enter(t.Context(), "ssh -W %h:%p b")
-		if (err != nil) != (outcome == refused) {
+		if (err != nil) != (outcome == refused || outcome == byProgram) {
 			t.Errorf("after %v: %v", outcome, err)
 		}
 		if report == nil {
@@ -162,5 +167,27 @@ func TestTheScoutGoesFirst(t *testing.T) {
 		if _, err := s.enter(t.Context(), "ssh -W %h:%p b"); err == nil {
 			t.Error("a refusal was forgotten")
 		}
+	}
+}
+
+// TestAScoutThatIsLateKeepsNobody lets the others go before it is back.
+func TestAScoutThatIsLateKeepsNobody(t *testing.T) {
+	s := newScouts()
+	if s.patience != scoutPatience {
+		t.Errorf("patience %v", s.patience)
+	}
+	s.patience = 0
+	first, err := s.enter(t.Context(), "way")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.enter(t.Context(), "way")
+	if err != nil {
+		t.Fatal(err)
+	}
+	report(nil)
+	first(&DialError{Err: &ProxyError{Said: "Permission denied (publickey)", Err: io.EOF}})
+	if _, err := s.enter(t.Context(), "way"); err == nil {
+		t.Error("its refusal was forgotten")
 	}
 }

@@ -236,7 +236,7 @@ func (s *processSession) follow(c *child, errs *io.PipeWriter) {
 		s.reqs <- &ssh.Request{Type: "exit-status", Payload: binary.BigEndian.AppendUint32(nil, uint32(status))}
 	default:
 		pe := &ProgramError{Program: s.ps.p.name(), Why: s.ps.why, Said: c.said()}
-		if _, pe.Err = classify(pe.Said, s.ps.r.s); pe.Err == nil {
+		if pe.Err = classify(pe.Said, s.ps.r.s, false).err; pe.Err == nil {
 			pe.Err = errProgramEnded
 		}
 		s.ps.fail(pe)

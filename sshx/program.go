@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -46,21 +47,28 @@ type program struct {
 	mu      sync.Mutex
 	variant string // once it is known
 	forks   *bool  // whether it knows ForkAfterAuthentication, once that is known
+
+	hops   int                          // how many jump hosts of its own stand before it
+	jumps  memo[impliedJump, string]    // see impliedJump.guarded
+	guards memo[Target, guardedProgram] // see Client.guarded
 }
 
 // command prepares the program with args, which are never part of a shell's text.
 func (p *program) command(args ...string) *exec.Cmd {
+	args = append(p.args[:len(p.args):len(p.args)], args...)
 	if p.Shell {
 		return exec.Command("/bin/sh", append([]string{"-c", p.Command + ` "$@"`, p.Command}, args...)...)
 	}
 	return exec.Command(p.Command, args...)
 }
 
-// ask runs the program for an answer about itself.
-func (p *program) ask(ctx context.Context, args ...string) (said string, status int, err error) {
+// ask runs the program for an answer about itself, to out, which may be nil, or in what it says.
+func (p *program) ask(ctx context.Context, out io.Writer, args ...string) (said string, status int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, sshGTimeout, &TimeoutError{What: "it did not answer", After: sshGTimeout.String()})
 	defer cancel()
-	c, err := startChild(p.command(args...), nil)
+	cmd := p.command(args...)
+	cmd.Stdout = out
+	c, err := startChild(cmd, nil)
 	if err != nil {
 		return "", -1, programMissing(err)
 	}
@@ -81,11 +89,11 @@ func (p *program) kind(ctx context.Context, t Target) (string, error) {
 	if p.variant == "" {
 		v := declaredVariant(p.Program)
 		if v == variantAuto {
-			args := append([]string{"-G"}, p.args...)
+			args := []string{"-G"}
 			if t.Port != 0 {
 				args = append(args, "-p", strconv.Itoa(t.Port))
 			}
-			said, status, err := p.ask(ctx, append(args, t.login())...)
+			said, status, err := p.ask(ctx, nil, append(args, t.login())...)
 			switch {
 			case err != nil:
 				return "", err
@@ -132,7 +140,7 @@ func (p *program) knowsFork(ctx context.Context) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.forks == nil {
-		said, _, err := p.ask(ctx, "-V")
+		said, _, err := p.ask(ctx, nil, "-V")
 		if err != nil {
 			return true // the start will tell
 		}
@@ -185,15 +193,16 @@ func cannotTake(variant, what string) error {
 func seconds(d time.Duration) string { return strconv.Itoa(int(max(1, (d+time.Second-1)/time.Second))) }
 
 // forcedOptions go before whatever the user's configuration says: no forwarding of any kind,
-// nothing run here or there, nothing in the background, and errors in words.
+// nothing run here or there, nothing in the background.
 var forcedOptions = []string{
 	"ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "Tunnel=no", "PermitLocalCommand=no",
-	"RemoteCommand=none", "RequestTTY=no", "ControlPersist=no", "LogLevel=INFO",
+	"RemoteCommand=none", "RequestTTY=no", "ControlPersist=no",
 }
 
 // masterArgs are the arguments that have OpenSSH connect to a host and wait at a control socket.
 func (p *program) masterArgs(r *route, socket string, o masterOptions) []string {
-	args := append(p.args[:len(p.args):len(p.args)], "-M", "-N", "-T", "-a", "-x", "-n", "-S", socket)
+	// Errors in words, but not those of the server: a banner could have it that the jump host has failed.
+	args := []string{"-M", "-N", "-T", "-a", "-x", "-n", "-S", socket, "-o", "LogLevel=ERROR"}
 	args = append(args, o.args(r.s)...)
 	if p.system && r.jump != nil {
 		args = append(args, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))
@@ -212,7 +221,7 @@ func (o masterOptions) args(s *settings) (args []string) {
 	}
 	switch {
 	case o.readOnly:
-		options = append(options, "StrictHostKeyChecking=yes", "UpdateHostKeys=no")
+		options = append(options, "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "CheckHostIP=no")
 	case s.StrictHostKey == "no":
 		options = append(options, "StrictHostKeyChecking=accept-new") // the same, but a changed key is none
 	}

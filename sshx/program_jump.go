@@ -10,7 +10,7 @@ import (
 // LocalCommand of each, and go into the background where its configuration says so.
 func (p *program) jumpCommand(r *route, o masterOptions) string {
 	words := append([]string{p.Command}, p.args...)
-	words = append(words, "-T", "-a", "-x", "-o", "ControlMaster=no")
+	words = append(words, "-T", "-a", "-x", "-o", "ControlMaster=no", "-o", "LogLevel=INFO") // at which it says why a jump host does not forward
 	words = append(words, o.args(r.s)...)
 	if r.jump != nil {
 		words = append(words, "-o", "ProxyUseFdpass=no", "-o", "ProxyCommand="+p.jumpCommand(r.jump, o))

@@ -146,6 +146,9 @@ type ProxyError struct {
 	Err   error  // what became of the connection
 }
 
+// forbiddenHint is the way out where a jump host does not forward.
+const forbiddenHint = "its jump host does not forward: set AllowTcpForwarding yes, and check PermitOpen, in the sshd_config there"
+
 // exitedWell is [ProxyError.Ended] of a command that saw no error.
 const exitedWell = "exit status 0"
 
@@ -166,7 +169,7 @@ func (e *ProxyError) Error() string {
 	case e.refused():
 		b.WriteString("; its jump host refuses us: try it alone by ssh, and put its key in order")
 	case e.forbidden():
-		b.WriteString("; its jump host does not forward: set AllowTcpForwarding yes, and check PermitOpen, in the sshd_config there")
+		b.WriteString("; " + forbiddenHint)
 	case e.Said == "":
 		b.WriteString("; run it by hand to see why")
 	}
@@ -213,11 +216,16 @@ func (e *ProxyError) throttled() bool {
 	return e.says(startupsText, penaltyText, "Connection closed by ", "Connection reset by ")
 }
 
-// proxyRefusal finds the refusal of a ProxyCommand's jump host in a failed dial.
-func proxyRefusal(err error) error {
+// jumpRefusal finds the refusal of a jump host that a ProxyCommand or an ssh program went
+// through in a failed dial.
+func jumpRefusal(err error) error {
 	var pe *ProxyError
-	if errors.As(err, &pe) && pe.refused() {
+	var program *ProgramError
+	switch {
+	case errors.As(err, &pe) && pe.refused():
 		return pe
+	case errors.As(err, &program) && program.jump && program.final():
+		return program
 	}
 	return nil
 }

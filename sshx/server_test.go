@@ -97,7 +97,8 @@ type server struct {
 	onChannel func(ssh.NewChannel) bool                     // true: taken care of
 	onExec    func(cmd string, ch ssh.Channel) (status int) // below 0: nothing is sent
 	onRequest func(kind string)
-	noReply   bool // exec is never answered
+	onLogin   func(*ssh.ServerConn) // beside all else
+	noReply   bool                  // exec is never answered
 	banner    string
 	gssapi    bool // it offers gssapi-with-mic, and nobody gets in by it
 
@@ -213,6 +214,9 @@ func (s *server) serve(c net.Conn) {
 	sc, chans, reqs, err := ssh.NewServerConn(c, config)
 	if err != nil {
 		return
+	}
+	if s.onLogin != nil {
+		s.wg.Go(func() { s.onLogin(sc) })
 	}
 	s.wg.Go(func() {
 		for r := range reqs {

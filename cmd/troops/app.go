@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -38,6 +39,9 @@ func (g *global) warn(problems []inventory.Problem) {
 
 // run runs the program and returns its exit code. It never exits by itself.
 func run(stop stopping, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if output.CIFor(os.Getenv) != output.NoCI {
+		stdout, stderr = output.DefuseLog(stdout), output.DefuseLog(stderr)
+	}
 	g := &global{streams: streams{stdin, stdout, stderr}, stop: stop}
 	err := newApp(g).RunContext(stop.soft, args)
 	if err != nil && stop.soft.Err() != nil {
@@ -67,7 +71,7 @@ func newApp(g *global) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
-			newPush(g), newCancel(g), newStatus(g), newHosts(g), newDoctor(g), newBootstrap(g), newDeploy(g), newDemo(g), newNode(g),
+			newPush(g), newPull(g), newCancel(g), newStatus(g), newTail(g), newHosts(g), newDoctor(g), newBootstrap(g), newDeploy(g), newDemo(g), newNode(g),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -46,11 +46,7 @@ func askHostKeys(ctx context.Context, stdin io.Reader, lines printer, client hos
 	if c == nil {
 		return nil
 	}
-	hosts := make([]string, len(targets))
-	for i, target := range targets {
-		hosts[i] = target.Host
-	}
-	return c.askHostKeys(ctx, lines, client, hosts)
+	return c.askHostKeys(ctx, lines, client, hostsOf(targets))
 }
 
 func (c *console) askHostKeys(ctx context.Context, lines printer, client hostKeys, hosts []string) error {

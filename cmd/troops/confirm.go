@@ -62,7 +62,7 @@ func (o *pushOptions) agreement(ctx context.Context, repo *repository, stdin io.
 
 // seek shows what the push will do where the user is to see it first, and asks. An error means
 // that nothing is to be deployed.
-func (a *agreement) seek(ctx context.Context, out io.Writer, lines printer, r *push.Rollout) error {
+func (a *agreement) seek(ctx context.Context, lines printer, r *push.Rollout) error {
 	ask := a.confirm && a.console != nil && len(targetsOf(r)) > 1
 	if !a.force && !ask {
 		return nil
@@ -76,17 +76,19 @@ func (a *agreement) seek(ctx context.Context, out io.Writer, lines printer, r *p
 	if err != nil {
 		return err
 	}
-	resume := lines.Silence()
-	defer resume()
 	if a.yes {
-		if losses {
-			_, err = io.WriteString(out, text.String())
+		for line := range strings.Lines(text.String()) {
+			if losses {
+				lines.Printf("%s", strings.TrimPrefix(line, "troops: "))
+			}
 		}
-		return err
+		return nil
 	}
 	if !losses && !ask {
 		return nil
 	}
+	resume := lines.Silence()
+	defer resume()
 	question := "Deploy this and go on?"
 	if losses {
 		question = "Take away what is deployed there and go on?"

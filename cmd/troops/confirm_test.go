@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
 	"testing"
 
@@ -55,7 +54,7 @@ func TestConfirm(t *testing.T) {
 			for _, h := range strings.Fields(tt.hosts) {
 				r.Targets = append(r.Targets, push.Target{Host: h, Name: h})
 			}
-			err := a.seek(t.Context(), &out, output.NewLines(io.Discard, output.Options{}), r)
+			err := a.seek(t.Context(), output.NewLines(&out, output.Options{}), r)
 			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v", err)
 			}

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"troops/output"
 	"troops/push"
 	"troops/sshx"
 )
@@ -53,7 +52,7 @@ func (g *global) ask(o *sshx.Options) {
 }
 
 // askBeside has ssh ask and warn on a terminal that lines are printed to all the while.
-func (g *global) askBeside(lines *output.Lines, o *sshx.Options) {
+func (g *global) askBeside(lines printer, o *sshx.Options) {
 	a := &asker{env: os.Getenv, tty: terminalPath, stderr: g.err, ended: g.stop.soft, silence: lines.Silence}
 	o.Interactive, o.AskPassphrase = a.can(), a.passphrase
 	o.Warnf = func(format string, args ...any) { lines.Printf("warning: "+format, args...) }

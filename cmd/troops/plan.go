@@ -50,3 +50,12 @@ func dryRun(ctx context.Context, w io.Writer, r *push.Rollout, force bool) error
 
 // targetsOf are the hosts that a rollout reaches.
 func targetsOf(r *push.Rollout) []push.Target { return slices.Concat(r.TargetsByWave()...) }
+
+// hostsOf are the hosts of targets, in their order.
+func hostsOf(targets []push.Target) []string {
+	hosts := make([]string, len(targets))
+	for i, t := range targets {
+		hosts[i] = t.Host
+	}
+	return hosts
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,10 +27,12 @@ type pushOptions struct {
 	transport string
 	commit    string // a revision
 	waves     waveOptions
+	view      viewOptions
 	force     forceOptions
 	noWait    bool
 	noVerify  bool
 	dryRun    bool
+	pull      bool // the hosts pull from their remotes instead: troops pull
 }
 
 func newPush(g *global) *cli.Command {
@@ -62,7 +63,7 @@ Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs
 pushing the same commit again follows it.
 
 ` + exitStatusHelp,
-		Flags: slices.Concat(o.selection.flags(), o.waves.flags(), o.force.flags(), []cli.Flag{
+		Flags: slices.Concat(o.selection.flags(), o.waves.flags(), o.force.flags(), o.view.flags(), []cli.Flag{
 			&cli.IntFlag{Name: "parallel", Usage: "push to at most `N` hosts at once", DefaultText: "256, or git config troops.parallel", Destination: &o.parallel},
 			&cli.DurationFlag{Name: "reconnect", Usage: "look for a host that was lost during its run for `TIME`", Value: push.DefaultReconnect, Destination: &o.reconnect},
 			&cli.StringFlag{Name: "repo-path", Usage: "`PATH` of the repository on the hosts", DefaultText: push.DefaultRepoPath + ", or git config troops.nodePath", Destination: &o.repoPath},
@@ -86,7 +87,7 @@ pushing the same commit again follows it.
 			if c.Args().Present() {
 				o.commit = c.Args().First()
 			}
-			if err := o.waves.parse(c.IsSet); err != nil {
+			if err := errors.Join(o.waves.parse(c.IsSet), o.view.check(o.dryRun)); err != nil {
 				return err
 			}
 			if o.noWait && (len(o.waves.shares) > 0 || o.waves.failing != nil) {
@@ -122,7 +123,8 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	}
 	options.ReadOnly = o.dryRun
 	g.fitFiles(r, &options)
-	lines := output.NewLines(g.out, output.Options{Color: color, Verbose: g.verbose})
+	lines := o.view.open(g, color, hostsOf(targetsOf(r)))
+	defer lines.Close() // of a push that does not begin
 	if !o.dryRun {
 		g.askBeside(lines, &options)
 		if g.verbose {
@@ -140,16 +142,20 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return errors.Join(dryRun(ctx, g.out, r, o.force.force), client.Close())
 	}
 	if err = askHostKeys(ctx, g.in, lines, client, targetsOf(r)); err == nil {
-		err = agreed.seek(ctx, g.out, lines, r)
+		err = agreed.seek(ctx, lines, r)
 	}
-	if err == nil && !o.noVerify && len(targetsOf(r)) > 0 {
+	if err == nil && !o.noVerify && !o.pull && len(targetsOf(r)) > 0 {
 		err = repo.prePush(g.stop.soft, g.err, r, o.commit)
 	}
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
 	r.Agree = func(_ context.Context, l push.Load) error { return agreed.send(g.stop.soft, lines, r.LargePush, l) }
-	results, err := show(g, r, lines, warnings)
+	deploy := r.Run
+	if o.pull {
+		deploy = r.Pull
+	}
+	results, err := show(g, r, deploy, lines, warnings)
 	return g.ended(results, errors.Join(err, client.Close()))
 }
 
@@ -203,24 +209,19 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	return r, warnings, err
 }
 
-// show runs the rollout and prints it.
-func show(g *global, r *push.Rollout, lines *output.Lines, warnings []inventory.Problem) ([]push.NodeResult, error) {
-	r.Sink = lines
+// show runs the rollout by deploy, a method of it, and prints it.
+func show(g *global, r *push.Rollout, deploy func(context.Context) ([]push.NodeResult, error), lines *view, warnings []inventory.Problem) ([]push.NodeResult, error) {
+	r.Sink = lines.sink
 	for _, w := range warnings {
 		lines.Printf("warning: %s", w)
 	}
 	release := context.AfterFunc(g.stop.soft, func() {
 		lines.Printf("interrupted: no more hosts are started, following those that run; Ctrl-C again to leave them")
 	})
-	results, err := r.Run(g.stop.hard)
+	lines.watch()
+	results, err := deploy(g.stop.hard)
 	release()
-	if err == nil {
-		lines.Summary()
-	}
-	// Output that nobody reads any more (| head) is no failure of the deployment.
-	if werr := lines.Close(); err == nil && !errors.Is(werr, syscall.EPIPE) {
-		err = werr
-	}
+	err = errors.Join(err, lines.end(results != nil))
 	return results, err
 }
 

@@ -119,13 +119,7 @@ func printStatus(w io.Writer, r *push.Rollout, states []push.NodeState, color ou
 	if asJSON {
 		return printStatusJSON(w, r, states)
 	}
-	width := 0
-	if f, ok := w.(*os.File); ok {
-		if cells, _, err := term.GetSize(int(f.Fd())); err == nil {
-			width = cells
-		}
-	}
-	_, err := io.WriteString(w, output.Status(states, color, width))
+	_, err := io.WriteString(w, output.Status(states, color, terminalWidth(w)))
 	return err
 }
 

@@ -4,8 +4,9 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// How the state of a terminal is read, and set with what was typed before dropped.
+// How the state of a terminal is read, and set, as it is or with what was typed before dropped.
 const (
 	ioctlGetTermios   = unix.TIOCGETA
+	ioctlSetTermios   = unix.TIOCSETA
 	ioctlFlushTermios = unix.TIOCSETAF
 )

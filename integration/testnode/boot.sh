@@ -37,7 +37,7 @@ cat >/.fstab <<-END
 	/.old/sys /sys                none    rbind
 END
 mount --all --fstab /.fstab
-rm -rf /.fstab /var/lib/troops /etc/sudoers.d/troops /etc/gitconfig /etc/pip.conf /etc/apt/sources.list /etc/apt/sources.list.d
+rm -rf /.fstab /var/lib/troops /etc/sudoers.d/troops /etc/cron.d/troops /etc/systemd/system/{,timers.target.wants/}troops-pull.* /etc/gitconfig /etc/pip.conf /etc/apt/sources.list /etc/apt/sources.list.d
 mkdir -p /usr/local/{bin,sbin,lib} /run/{sshd,lock} /etc/apt/sources.list.d /var/lib/apt/lists/partial
 : >/etc/environment
 : >/etc/resolv.conf

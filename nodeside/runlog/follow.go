@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,12 +30,18 @@ const maxJoins = 8
 
 // Follow waits for the run to exist, gives s its log from byte offset on while the run
 // goes on, and returns its result when the log is at its end. A run that joined another
-// is followed there, where the offset then counts. A run whose process ended without a
+// is followed there, where the offset then counts; what the first one's log says of that comes
+// as [wire.Aside] frames before. A run whose process ended without a
 // word is [wire.Interrupted]. Following has no part in the run: it ends without harm to it.
 func Follow(ctx context.Context, runs, id string, offset int64, s Sink) (wire.Result, error) {
 	if err := appear(ctx, runs, id, s); err != nil {
 		return wire.Result{}, err
 	}
+	return FollowExisting(ctx, runs, id, offset, s)
+}
+
+// FollowExisting is Follow of a run that exists already; one that does not is fs.ErrNotExist.
+func FollowExisting(ctx context.Context, runs, id string, offset int64, s Sink) (wire.Result, error) {
 	var first wire.Result
 	for joins := 0; ; joins++ {
 		dir := Dir(filepath.Join(runs, id))
@@ -46,9 +53,40 @@ func Follow(ctx context.Context, runs, id string, offset int64, s Sink) (wire.Re
 			return r, err
 		case r.State != wire.Joined || joins == maxJoins:
 			return follow(ctx, dir, offset, s)
+		case offset == 0:
+			if err := sayJoined(dir, s); err != nil {
+				return r, err
+			}
 		}
 		first, id = r, filepath.Base(r.Other)
 	}
+}
+
+// sayJoined gives s the notes of a run that joined another.
+func sayJoined(dir Dir, s Sink) error {
+	tail, err := OpenTail(dir, 0)
+	if err != nil {
+		return err
+	}
+	defer tail.Close()
+	b, err := tail.Next()
+	if err != nil {
+		return err
+	}
+	var asides []byte
+	for frames := wire.NewReader(bytes.NewReader(b)); ; {
+		f, err := frames.Next()
+		if err != nil { // whole frames have an end and nothing else
+			break
+		}
+		if f.Kind == wire.Note {
+			asides = wire.AppendFrame(asides, wire.Aside, f.Payload)
+		}
+	}
+	if len(asides) == 0 {
+		return nil
+	}
+	return s.Frames(asides)
 }
 
 // appear waits until the run exists.

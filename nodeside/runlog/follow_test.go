@@ -172,8 +172,12 @@ func TestFollowJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	var s recorder
-	if r, err := Follow(t.Context(), runs, runA, 0, &s); err != nil || r.Run != runB || string(s.got) != "000atother" {
+	if r, err := Follow(t.Context(), runs, runA, 0, &s); err != nil || r.Run != runB || string(s.got) != "0008aown000atother" {
 		t.Errorf("%+v, %v, %q", r, err, s.got)
+	}
+	var again recorder // from an offset on it has been said already
+	if _, err := Follow(t.Context(), runs, runA, 10, &again); err != nil || len(again.got) > 0 {
+		t.Errorf("again: %v, %q", err, again.got)
 	}
 	// The other one is no longer kept: the run's own record is what is known.
 	if err := os.RemoveAll(filepath.Join(runs, runB)); err != nil {

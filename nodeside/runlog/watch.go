@@ -23,6 +23,7 @@ type watch struct {
 	errors <-chan error
 	tick   *time.Ticker
 	poll   bool
+	more   *fsnotify.Watcher // nil where there are no events
 	close  func() error
 }
 
@@ -31,11 +32,21 @@ type watch struct {
 func newWatch(dir string) *watch {
 	if w, err := fsnotify.NewWatcher(); err == nil {
 		if w.Add(dir) == nil {
-			return &watch{events: w.Events, errors: w.Errors, tick: time.NewTicker(CheckInterval), close: w.Close}
+			return &watch{events: w.Events, errors: w.Errors, tick: time.NewTicker(CheckInterval), more: w, close: w.Close}
 		}
 		w.Close()
 	}
 	return &watch{tick: time.NewTicker(pollInterval), poll: true, close: func() error { return nil }}
+}
+
+// add watches another directory from now on, too, and reports whether it can.
+func (w *watch) add(dir string) bool { return w.more != nil && w.more.Add(dir) == nil }
+
+// remove ends the watching of a directory that was added.
+func (w *watch) remove(dir string) {
+	if w.more != nil {
+		_ = w.more.Remove(dir) // it may be gone, and its watch with it
+	}
 }
 
 // wake is why wait returned; several reasons may have come together.

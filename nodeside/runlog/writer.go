@@ -18,6 +18,13 @@ type file interface {
 	Sync() error
 }
 
+// MaxLog is how long the log of one run may get by its output, in bytes. What a deployment prints
+// after that is counted and lost; notes and phases still come.
+const MaxLog = 256 << 20
+
+// errMaxLog is why output beyond [MaxLog] is missing.
+var errMaxLog = fmt.Errorf("the log of a run may have %d MiB", MaxLog>>20)
+
 // Writer appends frames to a run's log, from several goroutines at once. It never fails: a
 // run must not stop since its log cannot be written. What is lost on a full disk is
 // counted, said in the log where that is possible again, and told by Close.
@@ -26,6 +33,7 @@ type Writer struct {
 	f     file
 	buf   []byte
 	size  int64 // of the whole frames in the file
+	max   int64 // what output may make of it
 	gap   int64 // payload bytes lost since the last frame that was written
 	lost  int64 // payload bytes lost in all
 	cause error // of the first loss
@@ -43,7 +51,7 @@ func OpenWriter(d Dir) (*Writer, error) {
 		f.Close()
 		return nil, fmt.Errorf("runlog: opening the log: %w", err)
 	}
-	return &Writer{f: f, size: info.Size()}, nil
+	return &Writer{f: f, size: info.Size(), max: MaxLog}, nil
 }
 
 // Note writes one line by troops.
@@ -74,7 +82,11 @@ func (w *Writer) frame(k wire.Kind, p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = wire.AppendFrame(w.gapNote(w.buf[:0]), k, p)
-	if err := w.append(w.buf); err != nil {
+	err := errMaxLog
+	if w.size+int64(len(w.buf)) <= w.max || k != wire.Stdout && k != wire.Stderr {
+		err = w.append(w.buf)
+	}
+	if err != nil {
 		w.gap += int64(len(p))
 		w.lost += int64(len(p))
 		if w.cause == nil {

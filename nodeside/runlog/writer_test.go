@@ -143,7 +143,7 @@ func (d *disk) Close() error { return nil }
 
 func TestWriterDiskFull(t *testing.T) {
 	d := &disk{room: 20}
-	w := &Writer{f: d}
+	w := &Writer{f: d, max: MaxLog}
 	out := w.Stream(wire.Stdout)
 	fmt.Fprint(out, "fits\n")       // 10 bytes
 	fmt.Fprint(out, "does not fit") // partly written, taken back
@@ -176,10 +176,30 @@ func TestWriterDiskFull(t *testing.T) {
 	}
 }
 
+// A deployment that prints without end fills neither the disk nor what tells how it went on.
+func TestWriterLimit(t *testing.T) {
+	d := &disk{room: 1000}
+	w := &Writer{f: d, max: 40}
+	out := w.Stream(wire.Stdout)
+	fmt.Fprint(out, "fits\n")
+	fmt.Fprint(out, strings.Repeat("y", 40))
+	fmt.Fprint(out, strings.Repeat("y", 60))
+	w.Phase("deploy")
+	fmt.Fprint(w.Stream(wire.Stderr), "one more")
+	_, logError := w.Close()
+	want := "fits\n[t 100 bytes of output are missing here: the log of a run may have 256 MiB]\n[p deploy]\n[t 8 bytes of output are missing here: the log of a run may have 256 MiB]\n"
+	if got := text(t, d.data); got != want {
+		t.Errorf("%q", got)
+	}
+	if logError != "108 bytes of output are missing: the log of a run may have 256 MiB" {
+		t.Errorf("log error %q", logError)
+	}
+}
+
 // Where a torn frame cannot be taken back, nothing is written after it.
 func TestWriterBroken(t *testing.T) {
 	d := &disk{room: 8, truncErr: errors.New("read-only")}
-	w := &Writer{f: d}
+	w := &Writer{f: d, max: MaxLog}
 	fmt.Fprint(w.Stream(wire.Stdout), "torn")
 	d.room = 1000
 	fmt.Fprint(w.Stream(wire.Stdout), "after")

@@ -27,6 +27,9 @@ const DeployedRef = "refs/troops/deployed"
 // RunRefPrefix, followed by a ULID, is the ref whose creation asks the node for a run.
 const RunRefPrefix = "refs/troops/run/"
 
+// RemoteRefPrefix, followed by a remote's name and "/head", is the ref for what a pull found there.
+const RemoteRefPrefix = "refs/troops/remote/"
+
 // Preface is the first line that attach prints, before any frame. What comes before
 // it on the channel is noise of the node's shell start-up files.
 const Preface = "troops-attach 1\n"
@@ -58,13 +61,14 @@ const (
 // Kind is the type of a frame.
 type Kind byte
 
-// The kinds of frames. Only the first four are in a log; Heartbeat and Result are
-// added by attach and do not count in offsets.
+// The kinds of frames. Only the first four are in a log; the others are added by attach and
+// do not count in offsets.
 const (
 	Stdout    Kind = 'o' // bytes that the run's processes wrote to standard output
 	Stderr    Kind = 'e' // bytes that they wrote to standard error
 	Note      Kind = 't' // a line by troops itself, without line feed
 	Phase     Kind = 'p' // the phase that begins: checkout, venv or deploy
+	Aside     Kind = 'a' // a line by troops itself that the log does not have: which run is followed instead
 	Heartbeat Kind = 'h' // nothing; sent when the log was quiet for [HeartbeatInterval]
 	Done      Kind = 'r' // the [Result] as JSON; the last frame
 )

@@ -31,7 +31,7 @@ func TestAppendFrame(t *testing.T) {
 }
 
 func TestStored(t *testing.T) {
-	for k, want := range map[Kind]bool{Stdout: true, Stderr: true, Note: true, Phase: true, Heartbeat: false, Done: false, 'z': false} {
+	for k, want := range map[Kind]bool{Stdout: true, Stderr: true, Note: true, Phase: true, Aside: false, Heartbeat: false, Done: false, 'z': false} {
 		if k.Stored() != want {
 			t.Errorf("%c: %v", k, !want)
 		}
