@@ -50,6 +50,7 @@ type attachment struct {
 	limits limits
 	ch     Channel
 	reader *wire.Reader
+	taker  wire.Taker // where the node was asked for a window
 	stderr *tail
 	drain  sync.WaitGroup
 }
@@ -61,6 +62,7 @@ func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachm
 	a, err := f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
 	if err == nil {
 		// An error is the connection's, which reading tells.
+		a.taker.W = a.ch.Stdin()
 		within(f.limits.silence, conn, func() { _, _ = io.WriteString(a.ch.Stdin(), wire.AskWindow()) })
 	}
 	return a, err
@@ -113,7 +115,6 @@ func (a *attachment) close() (err error) {
 func (f *follower) read(a *attachment) (*wire.Result, error) {
 	var silent sync.Once
 	quiet := false
-	taker := wire.Taker{W: a.ch.Stdin()}
 	timer := time.AfterFunc(f.limits.silence, func() { silent.Do(func() { quiet = true; a.conn.Close() }) })
 	defer timer.Stop()
 	for {
@@ -161,7 +162,7 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 			}
 		}
 		timer.Reset(f.limits.silence) // nor may the node refuse to hear what was taken
-		taker.Took(fr)
+		a.taker.Took(fr)
 	}
 }
 

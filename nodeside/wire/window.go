@@ -27,7 +27,8 @@ const Windowed Kind = 'w'
 // An attach that is too old does not read it.
 func AskWindow() string { return fmt.Sprintf("%s%d\n", windowWord, FollowWindow) }
 
-// Taker tells attach, on its standard input, how much of its frames has been taken.
+// Taker tells attach, on its standard input, how much of its frames has been taken. Without a
+// writer it tells nobody.
 type Taker struct {
 	W     io.Writer
 	asked bool
@@ -37,6 +38,9 @@ type Taker struct {
 // Took counts a frame that needs no memory any more. Errors of writing are the connection's, which
 // reading tells.
 func (t *Taker) Took(f Frame) {
+	if t.W == nil {
+		return
+	}
 	t.asked = t.asked || f.Kind == Windowed
 	if t.taken += f.Size(); !t.asked || t.taken < ackEvery {
 		return

@@ -116,6 +116,7 @@ func TestOldEnds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	(&Taker{}).Took(Frame{Kind: Windowed}) // a node that was not asked
 	var in bytes.Buffer
 	taker := Taker{W: &in}
 	for range 100 {
