@@ -81,12 +81,11 @@ func (e *emulated) below() (rows []string) {
 // areaRig is a sink with a status area on a terminal, and one without on another terminal of the
 // same size: what is above the area must be the same.
 type areaRig struct {
-	t             *testing.T
-	*Lines                  // with the area
-	plain         *Lines    // without
-	term, oracle  *emulated // their terminals
-	clock         time.Time
-	width, height int
+	t            *testing.T
+	*Lines                 // with the area
+	plain        *Lines    // without
+	term, oracle *emulated // their terminals
+	clock        time.Time
 }
 
 func newAreaRig(t *testing.T, width, height int, o Options) *areaRig {
