@@ -251,7 +251,7 @@ func TestAttachEarly(t *testing.T) {
 	id := ulid.Make().String()
 	r, w := io.Pipe()
 	attached := make(chan error, 1)
-	go func() { attached <- Attach(t.Context(), n.l, id, 0, w); w.Close() }()
+	go func() { attached <- Attach(t.Context(), n.l, id, 0, strings.NewReader(""), w); w.Close() }()
 	preface := make([]byte, len(wire.Preface))
 	_, err := io.ReadFull(r, preface)
 	n.check(err)
@@ -264,10 +264,10 @@ func TestAttachEarly(t *testing.T) {
 	n.check(<-attached)
 	r, w = io.Pipe()
 	r.Close()
-	if err := Attach(t.Context(), n.l, id, 0, w); !errors.Is(err, io.ErrClosedPipe) {
+	if err := Attach(t.Context(), n.l, id, 0, strings.NewReader(""), w); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("to nobody: %v", err)
 	}
-	if err := Attach(t.Context(), n.l, "../../x", 0, io.Discard); err == nil {
+	if err := Attach(t.Context(), n.l, "../../x", 0, strings.NewReader(""), io.Discard); err == nil {
 		t.Error("follows what is no run")
 	}
 }
