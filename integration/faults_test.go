@@ -47,7 +47,7 @@ func diskFaults() []fault {
 		{
 			name: "disk full while unpacking", harm: fill(300), heal: unfill,
 			files: map[string]string{"big": noise(2 << 20)},
-			shows: []string{failed(`push: .*disk full`)},
+			shows: []string{failed(`push: .*disk is full`)},
 		}, {
 			name: "disk full while making the virtualenv", harm: fill(4 << 10), heal: unfill,
 			files: map[string]string{"requirements.txt": "PyDebianAdmin\n# another key\n"},
@@ -59,7 +59,7 @@ func diskFaults() []fault {
 		}, {
 			name: "no inode left", heal: fmt.Sprintf(remount, "nr_inodes=0"),
 			harm:  fmt.Sprintf(remount, "nr_inodes=$(($(df --output=iused /var/lib/troops | tail -1) + 3))"),
-			shows: []string{failed(`push: .*did not take the pack: .*disk full`), `^victim\.example\.com \| .*unable to create .*No space left on device`},
+			shows: []string{failed(`push: .*did not take the pack: .*disk is full`), `^victim\.example\.com \| .*unable to create .*No space left on device`},
 		}, {
 			name: "read-only file system", harm: fmt.Sprintf(remount, "ro"), heal: fmt.Sprintf(remount, "rw"),
 			shows: []string{failed(`push: .*did not take the pack: .*or its repository not writable`)},

@@ -119,7 +119,7 @@ func fleetFaults(t *testing.T, s *station, nodes []*testnode.Node) {
 		dead.Name + ` \* unreachable: .*connection refused: .*sshd.*$`,
 		stranger.Name + ` \* unreachable: .*host key .* has CHANGED.*/known_hosts:\d+; .*ssh-keygen -R`,
 		refusing.Name + ` \* unreachable: .*ubuntu@.*/id_ed25519; .*authorized_keys`,
-		full.Name + ` \* failed in push: .*disk full`,
+		full.Name + ` \* failed in push: .*disk is full`,
 		full.Name + ` \| .*No space left on device`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + pattern).MatchString(summary) {
