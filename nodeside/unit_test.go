@@ -24,7 +24,8 @@ func TestPrune(t *testing.T) {
 	oid := n.commit("deploy", deployNothing)
 	n.mustPush("HEAD:refs/heads/master")
 	n.lockFree()
-	base := time.Now().Add(time.Hour)
+	n.wasAt(-decade) // older than those below
+	base := time.Now().Add(-time.Hour)
 	var ids []string // oldest first; names say the opposite of the times
 	for i := range KeepRuns + 5 {
 		ms := uint64(1e12) + uint64(KeepRuns-i)
@@ -69,7 +70,7 @@ func TestOutdated(t *testing.T) {
 	}
 	gone := func() string {
 		var names []string
-		for _, d := range outdated(all, ranks(all, ""), now) {
+		for _, d := range outdated(all, ranks(all, "", now), now) {
 			names = append(names, string(d))
 		}
 		return strings.Join(names, " ")
