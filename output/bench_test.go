@@ -127,3 +127,24 @@ func BenchmarkFold(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkArea is a flood of lines with a status below them, and without.
+func BenchmarkArea(b *testing.B) {
+	for _, with := range []bool{false, true} {
+		b.Run(fmt.Sprintf("area=%v", with), func(b *testing.B) {
+			o := Options{}
+			if with {
+				o.Size = func() (int, int) { return 120, 40 }
+			}
+			l := NewLines(io.Discard, o)
+			defer l.Close()
+			l.Emit(push.Planned{Commit: "1234567", Subject: "s", Nodes: []string{"web-1", "web-2"}})
+			data := []byte(strings.Repeat("x", 80) + "\n")
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Emit(push.Output{Node: "web-1", Data: data})
+			}
+		})
+	}
+}

@@ -153,12 +153,12 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 				return nil, err
 			}
 			return &res, nil
+		case wire.Windowed, wire.Heartbeat:
 		default:
-			if f.other == nil {
-				continue
-			}
-			if err := f.other(fr); err != nil {
-				return nil, err
+			if f.other != nil {
+				if err := f.other(fr); err != nil {
+					return nil, err
+				}
 			}
 		}
 		timer.Reset(f.limits.silence) // nor may the node refuse to hear what was taken

@@ -252,3 +252,20 @@ func TestOneKindOfKey(t *testing.T) {
 		b.check(os.Rename(away, path))
 	}
 }
+
+// More commits than can be checked in time are refused with the way out, before any is checked.
+func TestTooManyCommits(t *testing.T) {
+	b := newBench(t)
+	var stream strings.Builder
+	for i := range MaxCommits + 1 {
+		fmt.Fprintf(&stream, "commit refs/heads/long\ncommitter t <t@example.com> %d +0000\ndata 0\n", i)
+	}
+	_, err := b.git.Run(t.Context(), strings.NewReader(stream.String()), "fast-import", "--quiet")
+	b.check(err)
+	tip := b.do("rev-parse", "long")
+	err = b.mustLoad("strict").Check(t.Context(), tip, "")
+	if err == nil || !strings.Contains(err.Error(), "set troops.verifySince") {
+		t.Errorf("%v", err)
+	}
+	b.refused(b.mustLoad("strict"), tip, b.do("rev-parse", "long~1"), tip, "not signed")
+}
