@@ -32,13 +32,15 @@ type treeEntry struct {
 type tree struct {
 	commit string
 	files  map[string]treeEntry
-	git    *exec.Cmd
+	start  func() error // starts git
+	git    *exec.Cmd    // nil until then
 	in     io.WriteCloser
 	out    *bufio.Reader
 	errs   bytes.Buffer
 }
 
-// openTree lists the commit and starts the git that reads its files. close ends it.
+// openTree lists the commit. The git that reads its files is started by the first read, which
+// may never come; close ends it.
 func openTree(ctx context.Context, repo gitcli.Repo, commit string) (*tree, error) {
 	listed, err := repo.Run(ctx, nil, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit)
 	if err != nil {
@@ -52,24 +54,32 @@ func openTree(ctx context.Context, repo gitcli.Repo, commit string) (*tree, erro
 			t.files[path] = treeEntry{mode: f[0], oid: f[2]}
 		}
 	}
-	t.git = repo.Command(ctx, "cat-file", "--batch")
-	t.git.Stderr = &t.errs
-	if t.in, err = t.git.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("inventory: starting git: %w", err)
-	}
-	out, err := t.git.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("inventory: starting git: %w", err)
-	}
-	if err := t.git.Start(); err != nil {
-		return nil, fmt.Errorf("inventory: starting git: %w", err)
-	}
-	t.out = bufio.NewReader(out)
+	t.start = func() error { return t.startGit(repo.Command(ctx, "cat-file", "--batch")) }
 	return t, nil
+}
+
+func (t *tree) startGit(git *exec.Cmd) error {
+	git.Stderr = &t.errs
+	in, err := git.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("inventory: starting git: %w", err)
+	}
+	out, err := git.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("inventory: starting git: %w", err)
+	}
+	if err := git.Start(); err != nil {
+		return fmt.Errorf("inventory: starting git: %w", err)
+	}
+	t.git, t.in, t.out = git, in, bufio.NewReader(out)
+	return nil
 }
 
 // close ends git. Its exit says nothing: what it was asked for was read.
 func (t *tree) close() {
+	if t.git == nil {
+		return
+	}
 	_ = t.in.Close()
 	_ = t.git.Cancel()
 	_ = t.git.Wait()
@@ -105,6 +115,11 @@ func (t *tree) read(path string) ([]byte, error) {
 			err = errors.New(msg)
 		}
 		return nil, fmt.Errorf("inventory: reading %s of commit %s: %w", quoteShort(path), t.commit, err)
+	}
+	if t.git == nil {
+		if err := t.start(); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := fmt.Fprintln(t.in, e.oid); err != nil {
 		return fail(err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -117,6 +118,19 @@ func (e *unusable) Error() string { return e.why }
 // repository, and imports nothing but its own standard library.
 func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][]string) (*evaluated, error) {
 	timeout := &LimitError{Problem{File: "deploy.py", Text: fmt.Sprintf("evaluating it took longer than %v", EvalTimeout)}}
+	source, err := evaluator()
+	if err != nil {
+		return nil, err
+	}
+	task, err := json.Marshal(taskOf(t, toml))
+	if err != nil {
+		return nil, err
+	}
+	kept := answers{userBytecode()}
+	path := kept.path(python, append([]byte(bootstrap), source...), task, t)
+	if found := kept.load(path, t); found != nil {
+		return found, nil
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, EvalTimeout, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, python, "-I", "-S", "-W", "ignore", "-c", bootstrap)
@@ -136,8 +150,8 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 	if err := cmd.Start(); err != nil {
 		return nil, &unusable{fmt.Sprintf("%s: %v", python, err)}
 	}
-	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t, cache: userBytecode()}
-	result, err := c.run(python, toml)
+	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t, cache: kept.bytecode, read: make(map[string]string)}
+	result, err := c.run(python, source, task)
 	cause := context.Cause(ctx)
 	_ = in.Close()
 	if err != nil {
@@ -146,6 +160,7 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 	ended := cmd.Wait()
 	switch {
 	case err == nil:
+		_ = kept.store(path, answer{c.read, c.last}) // else the next one evaluates, too
 		return result, nil
 	case errors.Is(cause, timeout):
 		return nil, timeout
@@ -161,12 +176,14 @@ type conversation struct {
 	out   *bufio.Reader
 	tree  *tree
 	cache bytecode
+	read  map[string]string // the object names of what was asked for, by path
+	last  []byte            // the line that was read last
 }
 
 // errBroken wraps errors of the pipes to the evaluator.
 var errBroken = errors.New("python3 ended before it was done")
 
-func (c *conversation) run(python string, toml map[string][]string) (*evaluated, error) {
+func (c *conversation) run(python string, source, task []byte) (*evaluated, error) {
 	m, err := c.next()
 	if err != nil || len(m.Hello) != 2 {
 		return nil, &unusable{python + " does not start"}
@@ -174,10 +191,10 @@ func (c *conversation) run(python string, toml map[string][]string) (*evaluated,
 	if v := m.Hello; v[0] < 3 || v[0] == 3 && v[1] < 8 {
 		return nil, &unusable{fmt.Sprintf("%s is version %d.%d", python, v[0], v[1])}
 	}
-	if err := c.teach(m.Tag); err != nil {
+	if err := c.teach(m.Tag, source); err != nil {
 		return nil, err
 	}
-	if err := c.say(c.task(toml)); err != nil {
+	if err := c.say(json.RawMessage(task)); err != nil {
 		return nil, err
 	}
 	for {
@@ -196,35 +213,37 @@ func (c *conversation) run(python string, toml map[string][]string) (*evaluated,
 		if err != nil {
 			return nil, err
 		}
+		c.read[*m.Get] = c.tree.files[*m.Get].oid
 		if err := c.say(map[string][]byte{"text": text}); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// teach sends the evaluator itself, compiled where an earlier one has done that.
-func (c *conversation) teach(tag string) error {
+// evaluator is the source of the evaluator: names and texts of its files, in JSON.
+var evaluator = sync.OnceValues(func() ([]byte, error) {
 	names, err := fs.Glob(pyeval, "pyeval/*.py")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var script [][2]string
 	for _, name := range names {
 		text, err := pyeval.ReadFile(name)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		script = append(script, [2]string{name, string(text)})
 	}
-	source, err := json.Marshal(script)
-	if err != nil {
-		return err
-	}
+	return json.Marshal(script)
+})
+
+// teach sends the evaluator itself, compiled where an earlier one has done that.
+func (c *conversation) teach(tag string, source []byte) error {
 	path := c.cache.path(append([]byte(bootstrap), source...), tag)
 	if code := c.cache.load(path); code != nil {
 		return c.say(map[string][]byte{"code": code})
 	}
-	if err := c.say(map[string]json.RawMessage{"source": source}); err != nil {
+	if err := c.say(map[string]json.RawMessage{"source": json.RawMessage(source)}); err != nil {
 		return err
 	}
 	m, err := c.next()
@@ -234,10 +253,10 @@ func (c *conversation) teach(tag string) error {
 	return err
 }
 
-// task is what the evaluator is to evaluate.
-func (c *conversation) task(toml map[string][]string) any {
+// taskOf is what the evaluator is to evaluate.
+func taskOf(t *tree, toml map[string][]string) any {
 	files := make(map[string]string)
-	for path, e := range c.tree.files {
+	for path, e := range t.files {
 		switch {
 		case !utf8.ValidString(path):
 		case e.mode == modeLink:
@@ -268,6 +287,7 @@ func (c *conversation) next() (message, error) {
 	if err != nil {
 		return m, fmt.Errorf("%w: %v", errBroken, err)
 	}
+	c.last = line
 	if err := json.Unmarshal(line, &m); err != nil {
 		return m, fmt.Errorf("%w: %v", errBroken, err)
 	}

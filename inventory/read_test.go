@@ -17,7 +17,18 @@ import (
 	"troops/gitcli"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain keeps the user's cache out of it: what an earlier run found out would hide a fault.
+func TestMain(m *testing.M) {
+	cache, err := os.MkdirTemp("", "troops-inventory-test-")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("XDG_CACHE_HOME", cache)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(cache)
+		os.Exit(code)
+	}))
+}
 
 const oneHost = "import troops\ntroops.define_role('web', hosts=['a'])\n"
 

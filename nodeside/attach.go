@@ -13,15 +13,18 @@ import (
 
 // Attach writes the preface, the frames of run id's log from byte offset on as they come,
 // heartbeats while there are none, and the result. It may be called before the run exists,
-// and ends where out cannot be written any more.
-func Attach(ctx context.Context, l Layout, id string, offset int64, out io.Writer) error {
+// and ends where out cannot be written any more. A follower may ask on in, by [wire.AskWindow],
+// that no more is sent than it takes; in is read until its end, which outlasts Attach.
+func Attach(ctx context.Context, l Layout, id string, offset int64, in io.Reader, out io.Writer) error {
 	if !validRun(id) {
 		return fmt.Errorf("nodeside: %q is no run", id)
 	}
 	if _, err := io.WriteString(out, wire.Preface); err != nil {
 		return fmt.Errorf("nodeside: following run %s: %w", id, err)
 	}
-	return attach(ctx, l, id, offset, newFrameSink(out))
+	window := wire.NewWindow(out)
+	go window.Listen(in) // nothing can end a read of standard input but its end
+	return attach(ctx, l, id, offset, newFrameSink(window))
 }
 
 // attach is Attach after the preface.

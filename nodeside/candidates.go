@@ -35,6 +35,10 @@ func (p *puller) choose(ctx context.Context, remotes []*remote, branch, tip stri
 		case err != nil:
 			return "", "", a, err
 		case rel == later:
+			if err := p.trusted(ctx, r); err != nil {
+				refused = append(refused, fmt.Sprintf("remote %s: %v", r.name, err))
+				continue
+			}
 			candidates = append(candidates, r)
 		case rel == earlier:
 			lagging = append(lagging, r)

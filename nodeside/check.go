@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"troops/nodeside/wire"
 )
@@ -33,5 +34,5 @@ func Check(ctx context.Context, l Layout, id, by string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return Attach(ctx, l, run, 0, out)
+	return Attach(ctx, l, run, 0, strings.NewReader(""), out)
 }

@@ -236,7 +236,7 @@ func TestAttachOffsets(t *testing.T) {
 	}
 	for offset := range len(log) + 2 {
 		var out bytes.Buffer
-		err := Attach(t.Context(), n.l, id, int64(offset), &out)
+		err := Attach(t.Context(), n.l, id, int64(offset), strings.NewReader(""), &out)
 		if !starts[offset] {
 			if !errors.Is(err, runlog.ErrOffset) {
 				t.Errorf("offset %d: %v", offset, err)

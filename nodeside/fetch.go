@@ -33,6 +33,7 @@ const (
 type remote struct {
 	name   string
 	oid    string // of the branch; empty where there is an error
+	before string // what was there at the last pull; empty for nothing
 	forced bool   // it is no descendant of what was there at the last pull
 	err    error
 }
@@ -187,6 +188,7 @@ func (f *fetcher) fetchOne(ctx context.Context, r *remote, branch string) (strin
 	if err != nil {
 		return "", err
 	}
+	r.before = before
 	// No other ref may move, whatever the remote's configuration says: an empty --refmap, no
 	// tags, nothing pruned.
 	_, err = f.command(ctx, r, "fetch", "--quiet", "--no-tags", "--no-prune", "--refmap=", "--no-write-fetch-head",

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"troops/nodeside/runlog"
 	"troops/nodeside/wire"
@@ -34,10 +35,15 @@ func History(l Layout) ([]wire.Result, error) {
 		}
 		runs = append(runs, r)
 	}
-	slices.SortFunc(runs, func(a, b wire.Result) int {
-		return cmp.Or(b.Queued.Compare(a.Queued), cmp.Compare(b.Run, a.Run))
-	})
+	slices.SortFunc(runs, newestFirst(time.Now()))
 	return runs, nil
+}
+
+// newestFirst compares runs by the node's own record of when they were asked for.
+func newestFirst(now time.Time) func(a, b wire.Result) int {
+	return func(a, b wire.Result) int {
+		return cmp.Or(believed(b.Queued, now).Compare(believed(a.Queued, now)), b.Queued.Compare(a.Queued), cmp.Compare(b.Run, a.Run))
+	}
 }
 
 // ShowRun gives show the frames of run id's log, from its beginning to its end, as they come

@@ -118,12 +118,18 @@ func (h *hook) firstBranch(ctx context.Context, commands []command) string {
 	return ""
 }
 
+// ownRefPrefix begins the refs that only the node writes, but for asking for a run. The one of
+// the deployed branch is symbolic: git would move the branch through it, without a run.
+const ownRefPrefix = "refs/troops/"
+
 // handle does what one command asks for.
 func (h *hook) handle(ctx context.Context, c command) verdict {
 	id, isRun := strings.CutPrefix(c.Ref, wire.RunRefPrefix)
 	switch {
 	case isRun:
 		return h.pushRun(ctx, c, id)
+	case strings.HasPrefix(c.Ref, ownRefPrefix):
+		return no(c, "%s is the node's own", c.Ref)
 	case c.Ref == h.deployed:
 		return h.pushBranch(ctx, c)
 	case h.deployed == "" && !c.deletes():
@@ -279,7 +285,7 @@ func (l Layout) startCommand() ([]string, error) {
 // plainError leaves the package's name out of an error that is read behind "troops:".
 func plainError(err error) error {
 	text := err.Error()
-	for _, room := range []string{"nodeside: ", "deployment: ", "runlog: "} {
+	for _, room := range []string{"nodeside: ", "deployment: ", "runlog: ", "trust: "} {
 		text = strings.TrimPrefix(text, room)
 	}
 	return errors.New(text)

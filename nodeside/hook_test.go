@@ -188,3 +188,24 @@ func TestStartUnreachable(t *testing.T) {
 	n.check(os.Rename(n.l.Runs()+".away", n.l.Runs()))
 	n.mustPush("master")
 }
+
+// The node's own refs are not for pushers. One of them is symbolic: through it git would move
+// the deployed branch without a run.
+func TestPushOwnRefs(t *testing.T) {
+	n := newTestNode(t)
+	n.commit("deploy", deployHello)
+	n.mustPush("master")
+	refs := n.git("--git-dir="+n.l.Repo(), "for-each-ref")
+	other := n.commit("x", "y")
+	for _, spec := range []string{
+		other + ":" + wire.DeployedRef, ":" + wire.DeployedRef, ":" + wire.AdvertisedRef,
+		other + ":" + wire.RemoteRefPrefix + "x/head", other + ":refs/troops/new",
+	} {
+		if out, err := n.push("--force", spec); err == nil || !strings.Contains(out, "is the node's own") {
+			t.Errorf("%s: %v\n%s", spec, err, out)
+		}
+	}
+	if now := n.git("--git-dir="+n.l.Repo(), "for-each-ref"); now != refs {
+		t.Errorf("refs\n%s\nwere\n%s", now, refs)
+	}
+}

@@ -146,6 +146,7 @@ func (n *initer) makeDirs(context.Context) error {
 		{n.l.Checkouts(), mode},
 		{n.l.Venvs(), mode},
 		{filepath.Dir(n.l.Key()), mode},
+		{n.l.Trust(), mode},
 	} {
 		if err := n.makeDir(d.path, d.mode); err != nil {
 			return fmt.Errorf("nodeside: making %s: %w", d.path, err)

@@ -22,7 +22,7 @@ func TestInit(t *testing.T) {
 	}
 	config := func(key string) string { return n.git("--git-dir="+n.l.Repo(), "config", "--get-all", key) }
 	for key, want := range map[string]string{
-		"receive.procReceiveRefs": "refs/heads\nrefs/troops/run", "receive.advertisePushOptions": "true",
+		"receive.procReceiveRefs": "refs/heads\nrefs/troops", "receive.advertisePushOptions": "true",
 		"receive.autogc": "false", "uploadpack.hideRefs": "refs/troops",
 	} {
 		if got := config(key); got != want {

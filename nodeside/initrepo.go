@@ -64,7 +64,7 @@ func (n *initer) configure(ctx context.Context) error {
 		key    string
 		values []string
 	}{
-		{"receive.procReceiveRefs", []string{strings.TrimSuffix(branchPrefix, "/"), strings.TrimSuffix(wire.RunRefPrefix, "/")}},
+		{"receive.procReceiveRefs", []string{strings.TrimSuffix(branchPrefix, "/"), strings.TrimSuffix(ownRefPrefix, "/")}},
 		{"receive.advertisePushOptions", []string{"true"}},
 		{"receive.autogc", []string{"false"}}, // it would hold back the answer to a push
 		{"uploadpack.hideRefs", []string{"refs/troops"}},

@@ -46,7 +46,7 @@ func nodeMain(args []string) error {
 	case len(args) == 2 && args[0] == "run":
 		return Run(ctx, l, args[1])
 	case len(args) == 3 && args[0] == "attach":
-		return Attach(ctx, l, args[1], 0, os.Stdout)
+		return Attach(ctx, l, args[1], 0, strings.NewReader(""), os.Stdout)
 	}
 	if len(args) == 3 && args[0] == "cancel" {
 		return Cancel(ctx, l, args[1], args[2], os.Stdout)
@@ -200,7 +200,7 @@ func (n *testNode) await(what string, f func() error) {
 func (n *testNode) follow(id string) (string, wire.Result) {
 	n.Helper()
 	var out bytes.Buffer
-	n.await("run "+id, func() error { return Attach(n.Context(), n.l, id, 0, &out) })
+	n.await("run "+id, func() error { return Attach(n.Context(), n.l, id, 0, strings.NewReader(""), &out) })
 	return decode(n.TB, out.Bytes())
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"troops/nodeside/runlog"
+	"troops/nodeside/trust"
 	"troops/nodeside/wire"
 )
 
@@ -120,6 +121,8 @@ type puller struct {
 	l     Layout
 	q     Request
 	notes []string // for people
+
+	verifier *trust.Verifier // nil where nothing has to be signed
 }
 
 func (p *puller) note(format string, args ...any) {
@@ -158,6 +161,9 @@ func (p *puller) pull(ctx context.Context) (answer, error) {
 	}
 	if len(remotes) == 0 {
 		return p.idle(wire.Refused, "there is no remote to pull from: git --git-dir="+p.l.Repo()+" remote add NAME URL"), nil
+	}
+	if p.verifier, err = p.l.verifier(ctx); err != nil {
+		return answer{Result: &wire.Result{State: wire.Refused, Error: plainError(err).Error()}}, nil
 	}
 	f := p.l.fetcher()
 	branch, err := p.l.deployedBranch(ctx)

@@ -96,6 +96,14 @@ func (q *Request) checkHost() error {
 	return nil
 }
 
+// tell adds a line to the beginning of the run's log.
+func (q *Request) tell(line string) {
+	if q.told != "" {
+		line = q.told + "\n" + line
+	}
+	q.told = line
+}
+
 // notes are the lines for the beginning of the run's log.
 func (q *Request) notes() []string {
 	if q.told == "" {

@@ -69,6 +69,9 @@ func (l Layout) accept(ctx context.Context, q Request) (string, error) {
 	if kind != "commit" {
 		return "", fmt.Errorf("nodeside: %s is a %s, only commits are deployed", q.Commit, kind)
 	}
+	if err := l.verify(ctx, &q); err != nil {
+		return "", err
+	}
 	id := ""
 	err = l.underQueue(func() (err error) {
 		id, err = enqueue(ctx, l, q)

@@ -46,13 +46,14 @@ func Status(ctx context.Context, l Layout) (wire.NodeStatus, error) {
 	if err != nil {
 		return s, err
 	}
+	now := time.Now()
 	for dir, r := range runs {
 		if !r.State.Final() {
 			if r, err = runlog.Settle(dir, r); err != nil {
 				return s, err
 			}
 		}
-		count(&s, r)
+		count(&s, r, now)
 	}
 	slices.SortFunc(s.Active, func(a, b wire.Result) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Queued.Compare(b.Queued), cmp.Compare(a.Run, b.Run))
@@ -61,8 +62,9 @@ func Status(ctx context.Context, l Layout) (wire.NodeStatus, error) {
 	return s, nil
 }
 
-// count takes a run into account.
-func count(s *wire.NodeStatus, r wire.Result) {
+// count takes a run into account. Of times after now, those before are the better ones.
+func count(s *wire.NodeStatus, r wire.Result, now time.Time) {
+	later := func(a, b time.Time) bool { return believed(a, now).After(believed(b, now)) }
 	if !r.State.Final() {
 		s.Active = append(s.Active, r)
 		return
@@ -71,15 +73,15 @@ func count(s *wire.NodeStatus, r wire.Result) {
 		return // the other one counts
 	}
 	if r.Check {
-		if r.Commit == s.Commit && (s.Check == nil || ended(*s.Check).Before(ended(r))) {
+		if r.Commit == s.Commit && (s.Check == nil || later(ended(r), ended(*s.Check))) {
 			s.Check = &r
 		}
 		return
 	}
-	if s.Last == nil || ended(*s.Last).Before(ended(r)) {
+	if s.Last == nil || later(ended(r), ended(*s.Last)) {
 		s.Last = &r
 	}
-	if r.State == wire.OK && r.Commit == s.Commit && r.Ended.After(s.Since) {
+	if r.State == wire.OK && r.Commit == s.Commit && (s.Since.IsZero() || later(r.Ended, s.Since)) {
 		s.Since, s.By = r.Ended, r.By
 	}
 }
@@ -90,7 +92,7 @@ func (l Layout) deployedBy(commit string) string {
 	all, _ := runlog.List(l.Runs()) // what cannot be read tells nothing
 	for _, r := range all {
 		if r.State.Final() {
-			count(&s, r)
+			count(&s, r, time.Now())
 		}
 	}
 	if s.By == "" {
@@ -107,6 +109,15 @@ func ended(r wire.Result) time.Time {
 		}
 	}
 	return r.Queued
+}
+
+// believed is t, or the zero time where it is after now: a clock that was set back since wrote
+// it, and what it says must not count as newer than all that comes for years.
+func believed(t, now time.Time) time.Time {
+	if t.After(now) {
+		return time.Time{}
+	}
+	return t
 }
 
 // rank sorts the run that works before those that wait.

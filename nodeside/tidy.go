@@ -53,9 +53,10 @@ func (l Layout) prune(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	rank := ranks(all, id)
+	now := time.Now()
+	rank := ranks(all, id, now)
 	errs := []error{l.pruneRefs(ctx, rank), l.pruneCheckouts(rank), runlog.RemoveUnmade(l.Runs())}
-	for _, dir := range outdated(all, rank, time.Now()) {
+	for _, dir := range outdated(all, rank, now) {
 		errs = append(errs, os.RemoveAll(string(dir)))
 	}
 	return errors.Join(errs...)
@@ -63,11 +64,11 @@ func (l Layout) prune(ctx context.Context, id string) error {
 
 // outdated are the runs that are no longer kept.
 func outdated(all map[runlog.Dir]wire.Result, rank map[string]int, now time.Time) (dirs []runlog.Dir) {
-	newestFirst := slices.SortedFunc(maps.Keys(all), func(a, b runlog.Dir) int {
+	dirsByRank := slices.SortedFunc(maps.Keys(all), func(a, b runlog.Dir) int {
 		return cmp.Compare(rank[all[a].Run], rank[all[b].Run])
 	})
 	var bytes int64
-	for _, dir := range newestFirst {
+	for _, dir := range dirsByRank {
 		r := all[dir]
 		i := rank[r.Run]
 		bytes += r.LogBytes
@@ -80,10 +81,8 @@ func outdated(all map[runlog.Dir]wire.Result, rank map[string]int, now time.Time
 
 // ranks orders runs by the node's own record of when they were asked for, 0 being the
 // newest. Run id and those that have not ended are kept whatever the clock says: -1.
-func ranks(all map[runlog.Dir]wire.Result, id string) map[string]int {
-	sorted := slices.SortedFunc(maps.Values(all), func(a, b wire.Result) int {
-		return cmp.Or(b.Queued.Compare(a.Queued), cmp.Compare(b.Run, a.Run))
-	})
+func ranks(all map[runlog.Dir]wire.Result, id string, now time.Time) map[string]int {
+	sorted := slices.SortedFunc(maps.Values(all), newestFirst(now))
 	rank := make(map[string]int, len(sorted))
 	for i, r := range sorted {
 		rank[r.Run] = i

@@ -24,7 +24,8 @@ func TestPrune(t *testing.T) {
 	oid := n.commit("deploy", deployNothing)
 	n.mustPush("HEAD:refs/heads/master")
 	n.lockFree()
-	base := time.Now().Add(time.Hour)
+	n.wasAt(-decade) // older than those below
+	base := time.Now().Add(-time.Hour)
 	var ids []string // oldest first; names say the opposite of the times
 	for i := range KeepRuns + 5 {
 		ms := uint64(1e12) + uint64(KeepRuns-i)
@@ -69,7 +70,7 @@ func TestOutdated(t *testing.T) {
 	}
 	gone := func() string {
 		var names []string
-		for _, d := range outdated(all, ranks(all, ""), now) {
+		for _, d := range outdated(all, ranks(all, "", now), now) {
 			names = append(names, string(d))
 		}
 		return strings.Join(names, " ")
@@ -250,7 +251,7 @@ func TestAttachEarly(t *testing.T) {
 	id := ulid.Make().String()
 	r, w := io.Pipe()
 	attached := make(chan error, 1)
-	go func() { attached <- Attach(t.Context(), n.l, id, 0, w); w.Close() }()
+	go func() { attached <- Attach(t.Context(), n.l, id, 0, strings.NewReader(""), w); w.Close() }()
 	preface := make([]byte, len(wire.Preface))
 	_, err := io.ReadFull(r, preface)
 	n.check(err)
@@ -263,10 +264,10 @@ func TestAttachEarly(t *testing.T) {
 	n.check(<-attached)
 	r, w = io.Pipe()
 	r.Close()
-	if err := Attach(t.Context(), n.l, id, 0, w); !errors.Is(err, io.ErrClosedPipe) {
+	if err := Attach(t.Context(), n.l, id, 0, strings.NewReader(""), w); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("to nobody: %v", err)
 	}
-	if err := Attach(t.Context(), n.l, "../../x", 0, io.Discard); err == nil {
+	if err := Attach(t.Context(), n.l, "../../x", 0, strings.NewReader(""), io.Discard); err == nil {
 		t.Error("follows what is no run")
 	}
 }

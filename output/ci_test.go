@@ -172,6 +172,7 @@ d * venv
 func TestAlarms(t *testing.T) {
 	var w writes
 	l := NewLines(&w, Options{CI: GitHub})
+	defer l.Close()
 	nodes := []string{"web1", "web2", "db"}
 	for i := range 20 {
 		nodes = append(nodes, fmt.Sprintf("x%d", i))

@@ -30,6 +30,19 @@ func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, tro
 	return want, true, at
 }
 
+// sameFormat refuses a node whose objects have names of another kind than the commit's: git
+// cannot send from one to the other. It is nil where they are the same.
+func (n *node) sameFormat(adv *gitwire.Advertisement) Outcome {
+	here, there := n.rollout.Commit.Format(), adv.ObjectFormat
+	if here == there {
+		return nil
+	}
+	return Refused{
+		Reason: fmt.Sprintf("the node's repository names its objects by %s, this one by %s", there, here),
+		Hint:   fmt.Sprintf("on the node, move %s away and make it anew: GIT_DEFAULT_HASH=%s troops node init", n.rollout.RepoPath, here),
+	}
+}
+
 // compare decides by the commit that the node is at whether there is anything to do: an outcome
 // of nil means go on. Nothing but a fast-forward is, unless the rollout says so for just this commit.
 func (n *node) compare(ctx context.Context, at gitwire.OID, troops bool) NodePlan {

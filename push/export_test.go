@@ -8,6 +8,7 @@ const (
 	LimitAdvertisement = iota
 	LimitUpload
 	LimitSilence
+	LimitSurvey
 	LimitCompare
 )
 
@@ -20,6 +21,8 @@ func (r *Rollout) Shorten(limit int, d time.Duration) {
 		r.limits.upload = d
 	case LimitSilence:
 		r.limits.silence = d
+	case LimitSurvey:
+		r.limits.survey = d
 	case LimitCompare:
 		r.limits.compare = d
 	}

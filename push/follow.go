@@ -50,6 +50,7 @@ type attachment struct {
 	limits limits
 	ch     Channel
 	reader *wire.Reader
+	taker  wire.Taker // where the node was asked for a window
 	stderr *tail
 	drain  sync.WaitGroup
 }
@@ -58,7 +59,13 @@ type attachment struct {
 // attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
 // matters.
 func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
-	return f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
+	a, err := f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
+	if err == nil {
+		// An error is the connection's, which reading tells.
+		a.taker.W = a.ch.Stdin()
+		within(f.limits.silence, conn, func() { _, _ = io.WriteString(a.ch.Stdin(), wire.AskWindow()) })
+	}
+	return a, err
 }
 
 // followBy is attach by a command of the node's launcher that prints frames.
@@ -146,14 +153,16 @@ func (f *follower) read(a *attachment) (*wire.Result, error) {
 				return nil, err
 			}
 			return &res, nil
+		case wire.Windowed, wire.Heartbeat:
 		default:
-			if f.other == nil {
-				continue
-			}
-			if err := f.other(fr); err != nil {
-				return nil, err
+			if f.other != nil {
+				if err := f.other(fr); err != nil {
+					return nil, err
+				}
 			}
 		}
+		timer.Reset(f.limits.silence) // nor may the node refuse to hear what was taken
+		a.taker.Took(fr)
 	}
 }
 

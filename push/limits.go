@@ -29,7 +29,7 @@ const (
 
 // limits are the above for one rollout.
 type limits struct {
-	advertisement, upload, accept, silence, adopt, compare, hangUp time.Duration
+	advertisement, upload, accept, silence, adopt, compare, hangUp, survey time.Duration
 }
 
 func (l *limits) fill() {
@@ -40,6 +40,7 @@ func (l *limits) fill() {
 	l.adopt = cmp.Or(l.adopt, AdoptTimeout)
 	l.compare = cmp.Or(l.compare, CompareTime)
 	l.hangUp = cmp.Or(l.hangUp, HangUpTimeout)
+	l.survey = cmp.Or(l.survey, SurveyTime)
 }
 
 // within does f and closes conn when that takes longer than limit, which makes whatever f

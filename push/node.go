@@ -26,6 +26,8 @@ type node struct {
 	way     string // how conn reaches the node, empty where it does not say
 	hangUp  func() // closes conn; may be called again
 	result  *wire.Result
+
+	admit func(context.Context, *packs.Pack) error // waits until the pack may be sent
 }
 
 func (n *node) emit(s Stream, b []byte) {
@@ -59,6 +61,10 @@ func (n *node) deploy(ctx context.Context) Outcome {
 	}
 	defer func() { s.close() }()
 	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
+	if out := n.sameFormat(s.adv); out != nil {
+		s.end(ctx)
+		return out
+	}
 	plan := n.compare(ctx, at, troops)
 	n.shown(plan)
 	if plan.Outcome != nil {

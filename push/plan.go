@@ -86,11 +86,15 @@ func (n *node) plan(ctx context.Context) NodePlan {
 		return p
 	}
 	defer n.hangUp()
-	at, troops, err := n.advertised(ctx)
+	adv, err := n.look(ctx)
 	if err != nil {
 		p.Outcome = Failed{Phase: PhasePush, Err: err}
 		return p
 	}
+	if p.Outcome = n.sameFormat(adv); p.Outcome != nil {
+		return p
+	}
+	_, troops, at := deployedBranch(adv, n.rollout.Branch)
 	return n.compare(ctx, at, troops)
 }
 

@@ -26,7 +26,7 @@ func (r *Rollout) Pull(ctx context.Context) ([]NodeResult, error) {
 		planned.Nodes = append(planned.Nodes, t.Host)
 	}
 	p.Sink.Emit(planned)
-	w := &waves{rollout: &p, results: make([]NodeResult, len(p.Targets)), budget: p.budget()}
+	w := &waves{rollout: &p, results: make([]NodeResult, len(p.Targets)), budget: p.budget(), gate: p.gate()}
 	var g errgroup.Group
 	g.SetLimit(p.Parallel)
 	for i := range p.Targets {

@@ -66,6 +66,11 @@ type Rollout struct {
 	// troops are pushed to as ever.
 	NoWait bool
 
+	// Agree is asked, at most once, before more than LargePush bytes of packs are sent to all nodes
+	// together; an error keeps them back and ends the rollout. Nil: no question.
+	Agree     func(context.Context, Load) error
+	LargePush int64 // default [DefaultLargePush]
+
 	// Starting, when done, lets no further node begin; those that have begun go on. Nil means never.
 	Starting context.Context
 }
@@ -95,7 +100,7 @@ func (r *Rollout) Run(ctx context.Context) ([]NodeResult, error) {
 	}
 	r.Sink.Emit(planned)
 
-	w := &waves{rollout: r, store: store, results: make([]NodeResult, len(r.Targets)), budget: r.budget()}
+	w := &waves{rollout: r, store: store, results: make([]NodeResult, len(r.Targets)), budget: r.budget(), gate: r.gate()}
 	w.run(ctx)
 	return w.results, store.Close()
 }
@@ -109,6 +114,9 @@ func (r *Rollout) prepare() error {
 	}
 	if r.Reconnect == 0 {
 		r.Reconnect = DefaultReconnect
+	}
+	if r.LargePush <= 0 {
+		r.LargePush = DefaultLargePush
 	}
 	if r.Sink == nil {
 		r.Sink = deaf{}

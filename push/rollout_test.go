@@ -293,3 +293,13 @@ func TestHangupDoesNotEndTheRun(t *testing.T) {
 	g.open(t)
 	f.wantKinds(<-done, push.KindDeployed)
 }
+
+// TestMuchOutput: a run may print many times what a node may send before it is taken.
+func TestMuchOutput(t *testing.T) {
+	f := newFleet(t, sandbox.Options{Names: []string{"a"}})
+	f.wantKinds(f.push(f.commit("for i in range(40000):\n    print('a line of some length, number', i)\n")), push.KindDeployed)
+	text := f.sink.text("a")
+	if n := strings.Count(text, "a line of some length"); n != 40000 || strings.Contains(text, "lost contact") {
+		t.Errorf("%d lines are shown", n)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"troops/nodeside/wire"
 	"troops/push/gitwire"
 	"troops/push/packs"
+	"troops/sshx"
 )
 
 // session is receive-pack on a channel of the node, with what it advertised.
@@ -30,26 +31,55 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	return openSession(ctx, n.conn, n.rollout.RepoPath, n.rollout.limits)
 }
 
+// receivePacks are the names by which a node's shell may know receive-pack. The second one does
+// where only git itself is on PATH; the first is all that git-shell and forced commands know.
+var receivePacks = []string{"git-receive-pack", "git receive-pack"}
+
+// notFound is the exit code of a shell that knows no such command.
+const notFound = 127
+
 func openSession(ctx context.Context, conn Conn, repoPath string, l limits) (*session, error) {
 	path, err := QuotePath(repoPath)
 	if err != nil {
 		return nil, err
 	}
-	ch, err := conn.Exec(ctx, "git-receive-pack "+path)
-	if err != nil {
-		return nil, fmt.Errorf("opening a channel: %w", err)
+	var first error
+	for _, program := range receivePacks {
+		s, ended, err := startSession(ctx, conn, program+" "+path, l)
+		if err == nil {
+			return s, nil
+		}
+		if s == nil {
+			return nil, err
+		}
+		if err = explainOpen(err, s.stderr.String(), repoPath); first == nil {
+			first = err
+		}
+		var exit *sshx.ExitError
+		if !errors.As(ended, &exit) || exit.Status != notFound {
+			return nil, err
+		}
 	}
-	s := &session{conn: conn, limits: l, ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
+	return nil, first
+}
+
+// startSession starts receive-pack by a command line. Where that ran and did not get as far as
+// its refs, the session, which is closed, has what it said, and ended is how it ended.
+func startSession(ctx context.Context, conn Conn, line string, l limits) (s *session, ended, err error) {
+	ch, err := conn.Exec(ctx, line)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a channel: %w", err)
+	}
+	s = &session{conn: conn, limits: l, ch: ch, stderr: new(tail), drain: new(sync.WaitGroup)}
 	s.drain.Go(func() { io.Copy(s.stderr, ch.Stderr()) })
 	inTime := within(s.limits.advertisement, s.conn, func() { s.git, s.adv, err = gitwire.ReadAdvertisement(ctx, hangUp{ch.Stdout(), s.conn}) })
 	if !inTime {
 		err = fmt.Errorf("git listed no refs within %v", s.limits.advertisement)
 	}
 	if err != nil {
-		s.close()
-		return nil, explainOpen(err, s.stderr.String(), repoPath)
+		return s, s.close(), err
 	}
-	return s, nil
+	return s, nil, nil
 }
 
 // hangUp is a channel's output for gitwire, which hangs up on a node that makes no sense.
@@ -61,13 +91,15 @@ type hangUp struct {
 // none is the object name of nothing in the node's object format.
 func (s *session) none() gitwire.OID { return gitwire.ZeroOID(s.adv.ObjectFormat) }
 
-// close ends the channel and whatever reads from it.
-func (s *session) close() {
+// close ends the channel and whatever reads from it. How receive-pack ended tells nothing of a
+// push, only git's report does: it exits 0 for one that was rejected.
+func (s *session) close() (ended error) {
 	within(s.limits.hangUp, s.conn, func() {
 		s.ch.Close()
 		s.drain.Wait()
-		_ = s.ch.Wait() // only git's report counts: receive-pack exits 0 for a rejected push
+		ended = s.ch.Wait()
 	})
+	return ended
 }
 
 // end says goodbye where there is nothing to push. The outcome stands whatever comes of it.
@@ -80,17 +112,17 @@ func (s *session) end(ctx context.Context) {
 func (n *node) send(ctx context.Context, s *session, cmd gitwire.Command, options []string) error {
 	said, err := n.sendOnce(ctx, s, cmd, options, true)
 	if !incomplete(err, said) {
-		return err
+		return explainPush(err, said)
 	}
 	n.note("the node could not complete the pack: sending a whole one")
 	again, openErr := n.open(ctx)
 	if openErr != nil {
-		return err
+		return explainPush(err, said)
 	}
 	s.close()
 	*s = *again
-	_, err = n.sendOnce(ctx, s, cmd, options, false)
-	return err
+	said, err = n.sendOnce(ctx, s, cmd, options, false)
+	return explainPush(err, said)
 }
 
 // incomplete reports whether a push failed since the node lacks objects that its refs
@@ -111,6 +143,10 @@ func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, op
 	pack, err := n.store.Open(ctx, n.rollout.Commit, haves, flags)
 	if err != nil {
 		return "", &gitwire.PackError{Err: err}
+	}
+	if err := n.admit(ctx, pack); err != nil {
+		pack.Close()
+		return "", err
 	}
 	up := &upload{WriteCloser: s.ch.Stdin(), limit: s.limits.upload}
 	if isRun(cmd) {
@@ -187,15 +223,22 @@ func (u *upload) Close() error {
 func rejected(err error) Outcome {
 	var no *gitwire.RejectedError
 	var lost *gitwire.LostError
+	var kept *declined
 	switch {
 	case err == nil, errors.As(err, &lost):
 		return nil
+	case errors.As(err, &kept):
+		return NotStarted{Why: kept.Error()}
 	case errors.As(err, &no) && strings.HasPrefix(no.Reason, "troops: run "):
 		return runReason(no.Reason)
 	case errors.As(err, &no):
-		return Refused{Reason: no.Reason}
+		out := Refused{Reason: no.Reason}
+		if known := (*refusal)(nil); errors.As(err, &known) {
+			out.Hint = known.hint
+		}
+		return out
 	}
-	return Failed{Phase: PhasePush, Err: explainPush(err)}
+	return Failed{Phase: PhasePush, Err: err}
 }
 
 // runReason is the outcome that a hook gives a run in git's own report.

@@ -59,14 +59,23 @@ func (n *node) state(ctx context.Context) NodeState {
 
 // advertised reads from the node's refs what it has deployed, as a push does.
 func (n *node) advertised(ctx context.Context) (at gitwire.OID, troops bool, err error) {
-	s, err := n.open(ctx)
+	adv, err := n.look(ctx)
 	if err != nil {
 		return "", false, err
 	}
+	_, troops, at = deployedBranch(adv, n.rollout.Branch)
+	return at, troops, nil
+}
+
+// look reads the node's refs and leaves.
+func (n *node) look(ctx context.Context) (*gitwire.Advertisement, error) {
+	s, err := n.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer s.close()
 	s.end(ctx)
-	_, troops, at = deployedBranch(s.adv, n.rollout.Branch)
-	return at, troops, nil
+	return s.adv, nil
 }
 
 // Account has a node tell about itself: hostile text. An empty path is [DefaultRepoPath]. A node

@@ -18,6 +18,7 @@ type waves struct {
 	store   *packs.Store
 	results []NodeResult // of the targets, in their order
 	budget  *budget
+	gate    *gate
 }
 
 // TargetsByWave are the targets that the rollout reaches, wave after wave; those that are held
@@ -67,6 +68,7 @@ func (w *waves) run(ctx context.Context) {
 
 // wave deploys to the nodes from..end at once, as many as may be.
 func (w *waves) wave(ctx context.Context, from, end int) {
+	w.gate.wave(end - from)
 	c := w.rollout.comparison(ctx, end-from)
 	defer c.end()
 	var g errgroup.Group
@@ -83,11 +85,14 @@ func (w *waves) wave(ctx context.Context, from, end int) {
 // one deploys to one node and tells its end.
 func (w *waves) one(ctx context.Context, i int, c *comparison) {
 	begin := time.Now()
+	show := w.gate.begin()
+	defer show(ctx)
 	if why := w.over(ctx); why != "" {
 		w.finish(i, begin, NotStarted{Why: why}, nil)
 		return
 	}
 	n := &node{rollout: w.rollout, store: w.store, target: w.rollout.Targets[i], shown: c.note}
+	n.admit = func(ctx context.Context, p *packs.Pack) error { return w.gate.pass(ctx, p, show) }
 	out := n.deploy(ctx)
 	c.note(NodePlan{Target: n.target, Outcome: out}) // where the node never came to show anything
 	w.budget.count(out)
@@ -109,7 +114,7 @@ func (w *waves) over(ctx context.Context) string {
 	if w.rollout.Starting.Err() != nil || ctx.Err() != nil {
 		return "interrupted"
 	}
-	return w.budget.spent()
+	return cmp.Or(w.gate.refused(), w.budget.spent())
 }
 
 // soak waits after the wave from..end, and looks whether its nodes are still well then. It

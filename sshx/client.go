@@ -43,6 +43,8 @@ type Options struct {
 	Transport Transport // how hosts are reached, unless automatic
 	Program   *Program  // the ssh program that the user has git use; nil for none
 
+	MaxSurvey int // most hosts that UnknownKeys asks at once; 0 for the default
+
 	ReadOnly bool       // known_hosts stays as it is: keys that are accepted are known to the Client alone
 	Trace    func(Step) // called for what each dial finds out, from many goroutines
 

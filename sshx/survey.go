@@ -41,7 +41,7 @@ var errSeen = errors.New("the host key is known")
 // a jump host with an unknown key is not reached. Passphrases may be asked for, of jump hosts.
 // A host that fails otherwise is no error: Dial will tell.
 func (c *Client) UnknownKeys(ctx context.Context, hosts []string) ([]HostKeyQuestion, error) {
-	s := &survey{client: c, slots: make(chan struct{}, maxSurvey), hops: make(map[string]*surveyedHop)}
+	s := &survey{client: c, slots: make(chan struct{}, firstPositive(c.opts.MaxSurvey, maxSurvey)), hops: make(map[string]*surveyedHop)}
 	var wg sync.WaitGroup
 	for _, host := range hosts {
 		select {

@@ -63,6 +63,7 @@ func runCancel(ctx context.Context, g *global, o pushOptions, run string) error 
 		return err
 	}
 	options.ReadOnly = true
+	g.fitFiles(r, &options)
 	client, err := sshx.New(options)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"troops/gitcli"
 	"troops/push"
 )
 
@@ -22,17 +21,16 @@ func (f *forceOptions) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "rerun", Usage: "run the deployment again on hosts that have the commit", DisableDefaultText: true, Destination: &f.rerun},
 		&cli.BoolFlag{Name: "force", Usage: "go back to an earlier commit, or to one on another branch: hosts and commits are shown first", DisableDefaultText: true, Destination: &f.force},
-		&cli.BoolFlag{Name: "yes", Usage: "do not ask about --force and troops.confirm", DisableDefaultText: true, Destination: &f.yes},
+		&cli.BoolFlag{Name: "yes", Usage: "do not ask about --force, troops.confirm and large pushes", DisableDefaultText: true, Destination: &f.yes},
 	}
 }
 
 // flag reads a setting of git's configuration that is true or false, the latter where it is not set.
 func (r *repository) flag(ctx context.Context, key string) (bool, error) {
-	v, err := r.Line(ctx, "config", "--type=bool", "--get", "troops."+key)
-	var ge *gitcli.Error
-	if errors.As(err, &ge) && ge.ExitCode() == 1 {
+	if _, set := r.config["troops."+strings.ToLower(key)]; !set {
 		return false, nil
 	}
+	v, err := r.Line(ctx, "config", "--type=bool", "--get", "troops."+key)
 	if err != nil {
 		return false, fmt.Errorf("git config troops.%s must be true or false: %w", key, err)
 	}
@@ -98,6 +96,25 @@ func (a *agreement) seek(ctx context.Context, lines printer, r *push.Rollout) er
 	yes, err := a.console.confirm(ctx, text.String()+question)
 	if err == nil && !yes {
 		err = errors.New("the plan was not accepted: nothing was deployed")
+	}
+	return err
+}
+
+// send has the user agree to a push that sends a lot, or says that it is one. An error keeps
+// the packs here.
+func (a *agreement) send(ctx context.Context, lines printer, limit int64, l push.Load) error {
+	if a.yes {
+		lines.Printf("%s", l)
+		return nil
+	}
+	if a.console == nil {
+		return fmt.Errorf("%s: more than %s (git config troops.largePush) needs --yes where nobody can be asked", l, push.Bytes(limit))
+	}
+	resume := lines.Silence()
+	defer resume()
+	yes, err := a.console.confirm(ctx, fmt.Sprintf("troops: %s\nSend that?", l))
+	if err == nil && !yes {
+		err = fmt.Errorf("%s was not agreed to", l)
 	}
 	return err
 }

@@ -101,7 +101,7 @@ func newNode(g *global) *cli.Command {
 					if c.Args().Len() != 2 || err != nil || offset < 0 {
 						return usagef("node attach takes a run and a byte offset")
 					}
-					return nodeside.Attach(c.Context, layout(), c.Args().First(), offset, g.out)
+					return nodeside.Attach(c.Context, layout(), c.Args().First(), offset, g.in, g.out)
 				},
 			},
 		},

@@ -30,6 +30,7 @@ type pushOptions struct {
 	view      viewOptions
 	force     forceOptions
 	noWait    bool
+	noVerify  bool
 	dryRun    bool
 	pull      bool // the hosts pull from their remotes instead: troops pull
 }
@@ -57,6 +58,9 @@ troops cancel ends it.
 
 On a terminal the status is below the lines of the hosts; Enter or Ctrl-\ prints the state of each.
 
+The repository's pre-push hook is run once for all hosts. A push that sends more than 1 GB in all
+(git config troops.largePush) says so first and asks, or needs --yes where nobody can be asked.
+
 Ctrl-C once: start no more hosts, follow those that run. Twice: leave; what runs goes on, and
 pushing the same commit again follows it.
 
@@ -68,6 +72,7 @@ pushing the same commit again follows it.
 			transportFlag(&o.transport),
 			&cli.BoolFlag{Name: "no-wait", Usage: "leave hosts once they have taken the run, and do not show it", DisableDefaultText: true, Destination: &o.noWait},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "look at the hosts, say what would happen, and change nothing", DisableDefaultText: true, Destination: &o.dryRun},
+			&cli.BoolFlag{Name: "no-verify", Usage: "leave out the repository's pre-push hook", DisableDefaultText: true, Destination: &o.noVerify},
 			&cli.StringFlag{Name: "branch", Usage: "the `NAME` of the branch on hosts that have none yet", DefaultText: "git config troops.branch, or the one checked out", Destination: &o.branch},
 			o.profiles.cpuFlag(), o.profiles.memoryFlag(),
 		}),
@@ -119,6 +124,7 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 		return err
 	}
 	options.ReadOnly = o.dryRun
+	g.fitFiles(r, &options)
 	lines := o.view.open(g, color, hostsOf(targetsOf(r)))
 	defer lines.Close() // of a push that does not begin
 	if !o.dryRun {
@@ -140,9 +146,13 @@ func runPush(ctx context.Context, g *global, o pushOptions) error {
 	if err = askHostKeys(ctx, g.in, lines, client, targetsOf(r)); err == nil {
 		err = agreed.seek(ctx, lines, r)
 	}
+	if err == nil && !o.noVerify && !o.pull && len(targetsOf(r)) > 0 {
+		err = repo.prePush(g.stop.soft, g.err, r, o.commit)
+	}
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
+	r.Agree = func(_ context.Context, l push.Load) error { return agreed.send(g.stop.soft, lines, r.LargePush, l) }
 	deploy := r.Run
 	if o.pull {
 		deploy = r.Pull
@@ -187,6 +197,9 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 		if r.Parallel, err = repo.number("parallel"); err != nil {
 			return nil, nil, err
 		}
+	}
+	if r.LargePush, err = repo.size(ctx, "largePush"); err != nil {
+		return nil, nil, err
 	}
 	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
 	if o.waves.plan(r, o); len(r.Waves) > 0 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,9 @@ import (
 type repository struct {
 	gitcli.Repo
 	config map[string]string // of troops and about ssh, see values; nil outside of a repository
+
+	// Paths, whether there is something or not; relative ones begin at Dir.
+	prePushHook, head string
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
@@ -24,15 +28,37 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
 	}
-	if _, err := r.Line(ctx, "rev-parse", "--git-dir"); err != nil {
+	paths, err := r.Line(ctx, "rev-parse", "--git-dir", "--git-path", "hooks/pre-push", "--git-path", "HEAD")
+	if err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, fmt.Errorf("git is not installed: install it (Debian: apt-get install git)")
 		}
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}
-	var err error
+	if lines := strings.Split(paths, "\n"); len(lines) == 3 {
+		r.prePushHook, r.head = r.path(lines[1]), r.path(lines[2])
+	}
 	r.config, err = r.values(ctx, `^(troops\.|core\.sshcommand$|ssh\.variant$)`)
 	return r, err
+}
+
+// path makes a path that git has told one that is good from here.
+func (r *repository) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(r.Dir, p)
+}
+
+// headBranch is the full name of the branch that is checked out. It is read from where git keeps
+// it, which costs no process; in a repository that keeps its refs otherwise git is asked.
+func (r *repository) headBranch(ctx context.Context) (string, error) {
+	b, err := os.ReadFile(r.head)
+	ref, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
+	if err == nil && ok && strings.HasPrefix(ref, "refs/heads/") && ref != "refs/heads/.invalid" {
+		return ref, nil
+	}
+	return r.Line(ctx, "symbolic-ref", "--quiet", "HEAD")
 }
 
 // setting is a string option's value: the flag if it was given, else git config troops.KEY.
@@ -56,6 +82,21 @@ func (r *repository) number(key string) (int, error) {
 	return n, nil
 }
 
+// size is a number of bytes from git config troops.KEY, in which k, m and g count 1024 each, or
+// 0 where it is not set.
+func (r *repository) size(ctx context.Context, key string) (int64, error) {
+	v, ok := r.config["troops."+strings.ToLower(key)]
+	if !ok {
+		return 0, nil
+	}
+	line, err := r.Line(ctx, "config", "--type=int", "--get", "troops."+key)
+	n, perr := strconv.ParseInt(line, 10, 64)
+	if err != nil || perr != nil || n < 1 {
+		return 0, fmt.Errorf("git config troops.%s is %q: it must be a number of bytes, such as 500m or 2g", key, v)
+	}
+	return n, nil
+}
+
 // commit resolves a revision to a commit's object name and its subject line.
 func (r *repository) commit(ctx context.Context, rev string) (oid, subject string, err error) {
 	line, err := r.Line(ctx, "log", "-1", "--no-walk", "--no-show-signature", "--no-color", "--format=%H %s", "--end-of-options", rev+"^{commit}", "--")
@@ -74,7 +115,7 @@ func (r *repository) commit(ctx context.Context, rev string) (oid, subject strin
 func (r *repository) branch(ctx context.Context, given string) (string, error) {
 	name := r.setting(given, "branch")
 	if name == "" {
-		ref, err := r.Line(ctx, "symbolic-ref", "--quiet", "HEAD")
+		ref, err := r.headBranch(ctx)
 		if err != nil {
 			return "", usagef("no branch is checked out: say which one the nodes deploy with --branch NAME or git config troops.branch NAME")
 		}

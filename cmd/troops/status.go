@@ -83,6 +83,7 @@ func runStatus(ctx context.Context, g *global, o statusOptions) error {
 		return err
 	}
 	options.ReadOnly = true
+	g.fitFiles(r, &options)
 	client, err := sshx.New(options)
 	if err != nil {
 		return err

@@ -72,8 +72,11 @@ func (r *repository) values(ctx context.Context, pattern string) (map[string]str
 	}
 	config := make(map[string]string)
 	for kv := range strings.SplitSeq(string(out), "\x00") {
-		if key, value, ok := strings.Cut(kv, "\n"); ok {
+		switch key, value, ok := strings.Cut(kv, "\n"); {
+		case ok:
 			config[key] = value
+		case key != "":
+			config[key] = "true" // a key alone, git-config(1)
 		}
 	}
 	return config, nil

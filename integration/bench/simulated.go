@@ -67,7 +67,7 @@ func (m *machine) scenario(ctx context.Context, s scenario) (_ *measured, err er
 	trace := filepath.Join(dir, "trace")
 	u, out, err := m.measure(ctx, command{
 		dir: repo.dir, plain: s.plain, env: append(os.Environ(), "GIT_TRACE="+trace),
-		args: []string{m.troops, "-F", simnode.SSHConfig(fleet), "push"},
+		args: []string{m.troops, "-F", simnode.SSHConfig(fleet), "push", "--yes"},
 	})
 	if err != nil {
 		return nil, err

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+
+	"troops/nodeside/wire"
 )
 
 // conn is a connection to a node. Its runs are known to it alone: a push and the attach that
@@ -89,7 +91,9 @@ func (c *conn) exec(ch ssh.Channel, line string) (status uint32) {
 	case len(words) == 2 && words[0] == "git-receive-pack":
 		err = c.receivePack(ch)
 	case len(words) == 4 && words[1] == "attach":
-		err = c.attach(ch, words[2])
+		window := wire.NewWindow(ch)
+		c.fleet.wg.Go(func() { window.Listen(ch) }) // until the channel is closed
+		err = c.attach(window, words[2])
 	default:
 		ch.Stderr().Write([]byte("simnode: not found\n"))
 		return 127

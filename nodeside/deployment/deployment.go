@@ -32,6 +32,7 @@ type Spec struct {
 
 	foreground            bool          // stay in the terminal's process group, so that sudo can ask there
 	killDelay, drainDelay time.Duration // instead of KillDelay and DrainDelay, for tests
+	venvTimeout           time.Duration // instead of VenvTimeout, likewise
 }
 
 // The programs that a deployment begins with.

@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -66,7 +67,8 @@ func EnsureVenv(ctx context.Context, s Spec) (string, error) {
 	if len(req.local) > 0 {
 		s.note("virtualenv: %s is built from the checkout, so every run makes a virtualenv anew", req.local[0])
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, VenvTimeout, fmt.Errorf("no virtualenv within %v", VenvTimeout))
+	limit := cmp.Or(s.venvTimeout, VenvTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no virtualenv within %v", limit))
 	defer cancel()
 	return s.make(ctx, st, key, py, req)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"troops/nodeside/wire"
 )
@@ -18,6 +19,11 @@ type Sink interface {
 	// Idle is called again and again while there is nothing, about every [CheckInterval].
 	Idle() error
 }
+
+// BatchInterval is how long what is written after a batch waits for more: a program that prints
+// line by line costs the workstation a packet each otherwise. The first line after a silence
+// goes at once.
+const BatchInterval = 20 * time.Millisecond
 
 // maxJoins bounds how often a run may name another one to follow.
 const maxJoins = 8
@@ -130,7 +136,7 @@ func follow(ctx context.Context, dir Dir, offset int64, s Sink) (r wire.Result, 
 			}
 			return r, nil
 		}
-		if k, err = w.wait(ctx); err != nil {
+		if k, err = w.batch(ctx, time.Now().Add(BatchInterval)); err != nil {
 			return r, fmt.Errorf("runlog: following run %s: %w", r.Run, err)
 		}
 		if k.tick {
@@ -141,14 +147,15 @@ func follow(ctx context.Context, dir Dir, offset int64, s Sink) (r wire.Result, 
 	}
 }
 
-// drain gives s all that the log has now.
+// drain gives s all that the log has now. It does not run after a writer line by line: what
+// comes after a look that did not fill the buffer wakes the follower again.
 func drain(tail *Tail, s Sink) error {
 	for {
 		b, err := tail.Next()
 		if err != nil || len(b) == 0 {
 			return err
 		}
-		if err := s.Frames(b); err != nil {
+		if err := s.Frames(b); err != nil || len(b) < tailBuffer/2 {
 			return err
 		}
 	}

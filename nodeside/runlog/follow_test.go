@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"go.uber.org/goleak"
 
 	"troops/nodeside/wire"
@@ -100,6 +101,46 @@ func TestFollowLive(t *testing.T) {
 	}
 	if log, _ := os.ReadFile(dir.Log()); !bytes.Equal(log, s.got) {
 		t.Errorf("%q, want %q", s.got, log)
+	}
+}
+
+// What a program prints line by line goes in batches: all that is there already in as few as fit
+// the buffer, and what comes then together with what follows it closely.
+func TestFollowBatches(t *testing.T) {
+	runs := t.TempDir()
+	dir, _ := newRun(t, runs, runA, wire.Queued)
+	w, err := OpenWriter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const frames = 2000
+	print := func() {
+		for range frames {
+			w.Stream(wire.Stdout).Write([]byte("a line\n"))
+		}
+	}
+	print()
+	s := &recorder{batch: make(chan string)}
+	end := follower(t.Context(), runs, runA, s)
+	if got := receive(t, s.batch, "what is there"); len(got) != frames*len("000co a line") {
+		t.Errorf("%d bytes at first", len(got))
+	}
+	batches, got, begin := 0, 0, time.Now()
+	go func() {
+		print()
+		size, _ := w.Close()
+		dir.SetRecord(wire.Result{Run: runA, State: wire.OK, LogBytes: size})
+	}()
+	for got < frames*len("000co a line") {
+		got += len(receive(t, s.batch, "more"))
+		batches++
+	}
+	took := time.Since(begin) // a slow machine may have more batches, of fewer lines
+	if most := 3 + int(took/BatchInterval) + int(took/CheckInterval); batches > most {
+		t.Errorf("%d lines came in %d batches within %v, want at most %d", frames, batches, took, most)
+	}
+	if e := receive(t, end, "the end"); e.err != nil || e.r.State != wire.OK {
+		t.Errorf("%+v", e)
 	}
 }
 
@@ -235,4 +276,30 @@ func FuzzTail(f *testing.F) {
 		}
 		text(t, got)
 	})
+}
+
+// While its time has not come, a batch is not ended by more of the log, only by another file.
+func TestBatchWaits(t *testing.T) {
+	events := make(chan fsnotify.Event) // without a buffer: what was sent was taken
+	w := &watch{events: events, tick: time.NewTicker(time.Hour)}
+	defer w.tick.Stop()
+	got := make(chan wake, 1)
+	go func() {
+		k, err := w.batch(t.Context(), time.Now().Add(time.Hour))
+		if err != nil {
+			t.Error(err)
+		}
+		got <- k
+	}()
+	for range 100 {
+		select {
+		case events <- fsnotify.Event{Name: logName}:
+		case k := <-got:
+			t.Fatalf("ended by the log alone: %+v", k)
+		}
+	}
+	events <- fsnotify.Event{Name: "record.json"}
+	if k := receive(t, got, "the record"); !k.record || k.tick {
+		t.Errorf("%+v", k)
+	}
 }

@@ -79,6 +79,27 @@ func (w *watch) wait(ctx context.Context) (k wake, err error) {
 	}
 }
 
+// batch is wait, but where only the log has grown it does not return before a time.
+func (w *watch) batch(ctx context.Context, before time.Time) (k wake, err error) {
+	if k, err = w.wait(ctx); err != nil || k.record || k.tick {
+		return k, err
+	}
+	timer := time.NewTimer(time.Until(before))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return k, context.Cause(ctx)
+		case e := <-w.events:
+			if k.event(e); k.record {
+				return k, nil
+			}
+		case <-timer.C:
+			return k, nil
+		}
+	}
+}
+
 func (k *wake) event(e fsnotify.Event) {
 	k.record = k.record || filepath.Base(e.Name) != logName
 }

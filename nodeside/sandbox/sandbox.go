@@ -36,6 +36,7 @@ type Options struct {
 	Names    []string // a node each; plain host names
 	Binary   string   // absolute path of the troops program that the nodes run
 	Sessions int      // most sessions at once on a connection, as sshd's MaxSessions; 0 is no limit
+	Format   string   // of the repositories' object names: sha1, unless it says sha256
 	Bare     bool     // plain bare repositories that troops never touched, at the same paths
 }
 
@@ -98,6 +99,9 @@ func start(ctx context.Context, opts Options, name string, client, host ssh.Sign
 		return nil, fmt.Errorf("sandbox: making node %s: %w", name, err)
 	}
 	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LC_ALL=C.UTF-8", "SHELL=/bin/sh"}
+	if opts.Format != "" {
+		env = append(env, "GIT_DEFAULT_HASH="+opts.Format)
+	}
 	args := []string{opts.Binary, "node", "--dir", dir, "init"}
 	if opts.Bare {
 		args = []string{"git", "init", "-q", "--bare", n.Repo}

@@ -100,13 +100,20 @@ type frontier struct {
 	sure bool
 }
 
-func (s *Store) frontier(ctx context.Context, want gitwire.OID, have []gitwire.OID) (frontier, error) {
+// cut says that the node's history is.
+func (s *Store) frontier(ctx context.Context, want gitwire.OID, have []gitwire.OID, cut bool) (frontier, error) {
 	have, err := s.objects.local(ctx, have)
 	if err != nil || len(have) == 0 {
 		return frontier{sure: true}, err
 	}
 	slices.Sort(have)
 	have = slices.Compact(have)
+	if len(have) == 1 && !cut {
+		// Most fleets are at one commit, which has been compared before they are sent anything.
+		if r, err := s.Relation(ctx, have[0], want); err == nil && r.Kind == Behind {
+			return frontier{edge: have}, nil
+		}
+	}
 	h := sha256.New()
 	for _, oid := range append([]gitwire.OID{want}, have...) {
 		fmt.Fprintln(h, oid)

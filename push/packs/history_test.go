@@ -104,7 +104,7 @@ func TestFrontier(t *testing.T) {
 		{"m", "v1", "2 1"}, // a tag stands for its commit; side left the node's history at 1
 		{"3", "b", "1"},
 	} {
-		got, err := s.frontier(context.Background(), at[tt.want], pick(at, tt.have))
+		got, err := s.frontier(context.Background(), at[tt.want], pick(at, tt.have), true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestManyHaves(t *testing.T) {
 	for i := range 1000 {
 		have = append(have, gitwire.OID(fmt.Sprintf("%040x", i)))
 	}
-	f, err := s.frontier(context.Background(), l.rev("work", "all"), have)
+	f, err := s.frontier(context.Background(), l.rev("work", "all"), have, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,5 +182,41 @@ func TestKindString(t *testing.T) {
 		if k.String() != want {
 			t.Errorf("%d: %s", k, k)
 		}
+	}
+}
+
+// TestNamesOfAnotherFormat: git takes a short name for an abbreviation of a long one, so a node
+// that lists one could make all others' questions go wrong.
+func TestNamesOfAnotherFormat(t *testing.T) {
+	l := newLab(t, gitwire.SHA256)
+	head := l.commit("file", "text")
+	s := l.open("work")
+	short := head[:len(gitwire.ZeroOID(gitwire.SHA1))]
+	for range 2 {
+		there, err := s.objects.local(context.Background(), []gitwire.OID{short, head})
+		if err != nil || !slices.Equal(there, []gitwire.OID{head}) {
+			t.Errorf("local = %v, %v", there, err)
+		}
+	}
+}
+
+// TestFrontierOfOneAncestor: a node that is at one older commit has all that this one reaches, so
+// git need not be asked where the histories meet; unless the node's is cut.
+func TestFrontierOfOneAncestor(t *testing.T) {
+	l := newLab(t, gitwire.SHA1)
+	at := history(l)
+	s := l.open("work")
+	for _, tt := range []struct {
+		cut  bool
+		edge string
+		sure bool
+	}{{false, "3", false}, {true, "3 1", false}} {
+		got, err := s.frontier(context.Background(), at["m"], pick(at, "3"), tt.cut)
+		if err != nil || got.sure != tt.sure || !slices.Equal(got.edge, independent(l, pick(at, tt.edge))) {
+			t.Errorf("cut %t: %v, %v, want %v", tt.cut, got, err, pick(at, tt.edge))
+		}
+	}
+	if len(s.frontiers.m) != 1 {
+		t.Errorf("git was asked %d times where histories meet, want once", len(s.frontiers.m))
 	}
 }

@@ -28,6 +28,7 @@ const (
 // objects asks one `git cat-file --batch-check` which objects exist locally.
 type objects struct {
 	ctx    context.Context
+	format string // of the repository's object names
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	stderr *head
@@ -37,12 +38,12 @@ type objects struct {
 	memo map[gitwire.OID]bool // whether a commit or tag of that name is there
 }
 
-func openObjects(ctx context.Context, repo gitcli.Repo) (*objects, error) {
+func openObjects(ctx context.Context, repo gitcli.Repo, format string) (*objects, error) {
 	cmd := repo.Command(ctx, "cat-file", "--batch-check")
 	// A partial clone is not to ask its remote for every commit that some node has.
 	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_NO_LAZY_FETCH=1")
 	ownGroup(cmd)
-	o := &objects{ctx: ctx, cmd: cmd, stderr: &head{}, memo: make(map[gitwire.OID]bool)}
+	o := &objects{ctx: ctx, format: format, cmd: cmd, stderr: &head{}, memo: make(map[gitwire.OID]bool)}
 	cmd.Stderr = o.stderr
 	var err error
 	if o.in, err = cmd.StdinPipe(); err != nil {
@@ -66,6 +67,7 @@ func (o *objects) close() {
 }
 
 // local returns those of oids that are commits or tags of the local repository, in their order.
+// Names of another format are none: git would take the shorter ones for abbreviations.
 func (o *objects) local(ctx context.Context, oids []gitwire.OID) ([]gitwire.OID, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -74,7 +76,7 @@ func (o *objects) local(ctx context.Context, oids []gitwire.OID) ([]gitwire.OID,
 	defer o.mu.Unlock()
 	var ask []gitwire.OID
 	for _, oid := range oids {
-		if _, ok := o.memo[oid]; !ok {
+		if _, ok := o.memo[oid]; !ok && oid.Format() == o.format {
 			ask = append(ask, oid)
 		}
 	}

@@ -54,7 +54,7 @@ func (s *Store) Open(ctx context.Context, want gitwire.OID, have []gitwire.OID, 
 	if !want.Valid() {
 		return nil, fmt.Errorf("packs: opening a pack: %q is no object name", string(want))
 	}
-	f, err := s.frontier(ctx, want, have)
+	f, err := s.frontier(ctx, want, have, flags.Shallow)
 	if err != nil {
 		return nil, err
 	}

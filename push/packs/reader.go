@@ -48,6 +48,22 @@ func (p *Pack) Size(ctx context.Context) (int64, error) {
 	}
 }
 
+// Exceeds waits until it is known whether the pack has more than n bytes, which may be before it
+// is whole.
+func (p *Pack) Exceeds(ctx context.Context, n int64) (bool, error) {
+	for {
+		size, wake, err := p.spool.state()
+		if err != nil || size > n || wake == nil {
+			return size > n, err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
 // Read implements io.Reader. Its errors: [*Error], [ErrClosed], os.ErrClosed after Close, or the
 // cause of the context.
 func (p *Pack) Read(b []byte) (int, error) {

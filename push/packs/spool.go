@@ -146,12 +146,12 @@ func (s *spool) waiting() <-chan struct{} {
 	return s.wake
 }
 
-// state returns the size once the pack is whole or has failed, else the channel to wait for.
+// state returns the size so far, and until the pack is whole or has failed the channel to wait for.
 func (s *spool) state() (size int64, wake <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
 		return s.size, nil, s.err
 	}
-	return 0, s.waiting(), nil
+	return s.size, s.waiting(), nil
 }

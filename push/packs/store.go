@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -79,7 +80,7 @@ func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
 		s.cancel(err)
 		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
 	}
-	objects, err := openObjects(s.ctx, s.repo)
+	objects, err := openObjects(s.ctx, s.repo, s.format)
 	if err != nil {
 		s.cancel(err)
 		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
@@ -90,17 +91,20 @@ func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
 
 // inspect finds out what kind of repository it is.
 func (s *Store) inspect() error {
-	out, err := s.repo.Line(s.ctx, "rev-parse", "--show-object-format", "--git-path", "shallow")
+	out, err := s.repo.Line(s.ctx, "rev-parse", "--show-object-format", "--git-path", "shallow", "--git-path", "objects/pack")
 	if err != nil {
 		return err
 	}
-	format, path, _ := strings.Cut(out, "\n")
+	format, paths, _ := strings.Cut(out, "\n")
+	path, packs, _ := strings.Cut(paths, "\n")
 	s.format = gitwire.SHA1
 	if format == gitwire.SHA256 { // a git that knows no such option echoes it, and knows sha1 only
 		s.format = format
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(s.repo.Dir, path)
+	for _, p := range []*string{&path, &packs} {
+		if !filepath.IsAbs(*p) {
+			*p = filepath.Join(s.repo.Dir, *p)
+		}
 	}
 	b, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -113,8 +117,13 @@ func (s *Store) inspect() error {
 		}
 		s.shallow = append(s.shallow, oid)
 	}
-	s.partial, err = s.repo.Test(s.ctx, "config", "--get-regexp", `^(remote\..*\.promisor|extensions\.partialclone)$`)
-	return err
+	entries, err := os.ReadDir(packs)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	// What a partial clone was sent is marked so: gitrepository-layout(5), partial-clone.
+	s.partial = slices.ContainsFunc(entries, func(e os.DirEntry) bool { return strings.HasSuffix(e.Name(), ".promisor") })
+	return nil
 }
 
 // ObjectFormat is the repository's: gitwire.SHA1 or gitwire.SHA256.

@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"troops/integration/testnode"
+	"troops/nodeside/wire"
+)
+
+// invariants are what holds on a node after any fault, whatever came of the deployment. What
+// they cannot see here are exit codes, the results of other nodes and whether the next
+// deployment works: [fault.try] looks at those.
+type invariants struct {
+	commits []string        // the branch is at one of them
+	cut     bool            // a log may be short, if its record says so
+	checked map[string]bool // runs whose log has been looked at, by node and id
+}
+
+// hold fails the test for each invariant that does not hold on n.
+func (v *invariants) hold(t *testing.T, s *station, n *testnode.Node) {
+	t.Helper()
+	idle(t, n)
+	nothingRuns(t, n)
+	if at := s.deployed(n); !slices.Contains(v.commits, at) {
+		t.Errorf("%s: the branch is at %q, which is none of %q", n.Name, at, v.commits)
+	}
+	for _, c := range []struct{ what, script string }{
+		{"the branch names no commit", "git --git-dir=" + repoPath + " cat-file commit refs/heads/master >/dev/null"},
+		{"the repository is damaged", "out=$(git --git-dir=" + repoPath + " fsck --strict --no-dangling 2>&1) && test -z \"$out\" || { echo \"$out\"; exit 1; }"},
+		{"the lock is held", "flock -n /var/lib/troops/lock true"},
+		{"a half-made run is left", "! ls -d /var/lib/troops/runs/.new-* 2>/dev/null"},
+	} {
+		if out, err := n.Exec(t.Context(), c.script); err != nil {
+			t.Errorf("%s: %s: %v\n%s", n.Name, c.what, err, out)
+		}
+	}
+	for _, id := range strings.Fields(n.Run(t, "ls /var/lib/troops/runs")) {
+		if !v.checked[n.Name+id] {
+			v.checked[n.Name+id] = true
+			v.log(t, n, id)
+		}
+	}
+}
+
+// log checks that the log of a run is whole, up to its last byte.
+func (v *invariants) log(t *testing.T, n *testnode.Node, id string) {
+	t.Helper()
+	r, err := wire.ParseResult(n.ReadFile(t, "/var/lib/troops/runs/"+id+"/record.json"))
+	if err != nil {
+		t.Errorf("%s: record of run %s: %v", n.Name, id, err)
+		return
+	}
+	log := n.ReadFile(t, "/var/lib/troops/runs/"+id+"/log")
+	if r.State.Final() && int64(len(log)) != r.LogBytes {
+		t.Errorf("%s: the log of run %s (%s) has %d bytes, its record says %d", n.Name, id, r.State, len(log), r.LogBytes)
+	}
+	if r.LogError != "" && !v.cut {
+		t.Errorf("%s: the log of run %s (%s): %s", n.Name, id, r.State, r.LogError)
+	}
+	frames := wire.NewReader(bytes.NewReader(log))
+	for {
+		if _, err := frames.Next(); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Errorf("%s: the log of run %s (%s) is torn: %v", n.Name, id, r.State, err)
+			return
+		}
+	}
+}
