@@ -191,7 +191,7 @@ func (m *tmux) do(ask tmuxAsk) (sees tmuxSees) {
 }
 
 // tmuxPatience is how long tmux may take to show what was written to it.
-const tmuxPatience = 20 * time.Second
+const tmuxPatience = time.Minute
 
 // check waits until history and screen have exactly what they must: tmux draws when it likes.
 func (m *tmux) check(sees tmuxSees) {

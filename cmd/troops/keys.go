@@ -19,6 +19,7 @@ const keyPatience = 250 * time.Millisecond
 // and Ctrl-\ ask for the states of all nodes, and Ctrl-Z leaves the screen in order.
 type keys struct {
 	tty    *os.File
+	fd     int // of tty, whose reads do not wait
 	states func()
 	clear  func() (resume func()) // takes the status from the screen
 
@@ -37,8 +38,12 @@ func watchKeys(states func(), clear func() func()) *keys {
 	if err != nil {
 		return nil
 	}
-	k := &keys{tty: tty, states: states, clear: clear, signals: make(chan os.Signal, 4)}
-	if k.ended, k.stop, err = os.Pipe(); err != nil {
+	k := &keys{tty: tty, fd: int(tty.Fd()), states: states, clear: clear, signals: make(chan os.Signal, 4)}
+	// What was there to read may be gone when it is read: Ctrl-C drops it.
+	if err = unix.SetNonblock(k.fd, true); err == nil {
+		k.ended, k.stop, err = os.Pipe()
+	}
+	if err != nil {
 		tty.Close()
 		return nil
 	}
@@ -86,7 +91,7 @@ func (k *keys) pause() (resume func()) {
 // read reads lines for as long as the terminal is there. What they say does not matter.
 func (k *keys) read() {
 	for {
-		ready, err := k.readable(int(k.ended.Fd()), int(k.tty.Fd()))
+		ready, err := k.readable(int(k.ended.Fd()), k.fd)
 		if err != nil || ready[0] {
 			return
 		}
@@ -106,14 +111,14 @@ func (k *keys) read() {
 func (k *keys) take(ready bool) (entered bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.paused > 0 || !foreground(k.tty) {
+	if k.paused > 0 || !foreground(k.fd) {
 		return false, nil
 	}
 	k.hush()
 	if !ready {
 		return false, nil
 	}
-	n, err := unix.Read(int(k.tty.Fd()), make([]byte, maxAnswer))
+	n, err := unix.Read(k.fd, make([]byte, maxAnswer))
 	if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 		err = nil
 	}
@@ -169,30 +174,30 @@ func (k *keys) asked() bool {
 
 // hush has the terminal echo nothing. The two below need k.mu.
 func (k *keys) hush() {
-	if k.echo != nil || k.paused > 0 || !foreground(k.tty) {
+	if k.echo != nil || k.paused > 0 || !foreground(k.fd) {
 		return
 	}
-	old, err := unix.IoctlGetTermios(int(k.tty.Fd()), ioctlGetTermios)
+	old, err := unix.IoctlGetTermios(k.fd, ioctlGetTermios)
 	if err != nil {
 		return
 	}
 	quiet := *old
 	quiet.Lflag &^= unix.ECHO | unix.ECHONL
-	if unix.IoctlSetTermios(int(k.tty.Fd()), ioctlSetTermios, &quiet) == nil {
+	if unix.IoctlSetTermios(k.fd, ioctlSetTermios, &quiet) == nil {
 		k.echo = old
 	}
 }
 
 func (k *keys) restore() {
-	if k.echo != nil && foreground(k.tty) {
-		_ = unix.IoctlSetTermios(int(k.tty.Fd()), ioctlSetTermios, k.echo) // a terminal that is gone needs nothing
+	if k.echo != nil && foreground(k.fd) {
+		_ = unix.IoctlSetTermios(k.fd, ioctlSetTermios, k.echo) // a terminal that is gone needs nothing
 	}
 	k.echo = nil
 }
 
 // foreground reports whether a terminal is there for this process: to write to another one's, or
 // to read from it, would stop the process, or disturb what the user does there.
-func foreground(tty *os.File) bool {
-	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
+func foreground(tty int) bool {
+	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
 	return err != nil || group == unix.Getpgrp()
 }

@@ -114,6 +114,7 @@ func (term *terminal) start(t *testing.T, dir string, env []string, args ...stri
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // else a test that fails waits for the terminal's last user
 	return cmd
 }
 
@@ -131,7 +132,7 @@ func lockedFleet(t *testing.T) (repo string, env []string) {
 		}
 	})
 	repo = filepath.Join(dir, "deployment")
-	env = append(os.Environ(), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "TERM=dumb", "SSH_ASKPASS=", "SSH_ASKPASS_REQUIRE=", "DISPLAY=", "WAYLAND_DISPLAY=")
+	env = append(os.Environ(), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "TERM=dumb", "SSH_ASKPASS=", "SSH_ASKPASS_REQUIRE=", "DISPLAY=", "WAYLAND_DISPLAY=", "CI=", "GITHUB_ACTIONS=", "GITLAB_CI=")
 	for _, args := range [][]string{
 		{"ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", fleet.KeyFile},
 		{"git", "config", "--global", "user.name", "test"},

@@ -23,6 +23,19 @@ func gatedFleet(t *testing.T, terminal string) (repo string, env []string, open 
 	t.Helper()
 	dir := t.TempDir()
 	names := []string{"one", "two", "three"}
+	var gates []*os.File
+	for _, name := range names {
+		path := filepath.Join(dir, "gate-"+name)
+		if err := unix.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		gate, err := os.OpenFile(path, os.O_RDWR, 0) // for both ways: nobody waits for the other side
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { gate.Close() })
+		gates = append(gates, gate)
+	}
 	fleet, err := sandbox.Start(context.Background(), sandbox.Options{Dir: dir, Binary: filepath.Join(binDir, "troops"), Names: names})
 	if err != nil {
 		t.Fatal(err)
@@ -36,15 +49,16 @@ func gatedFleet(t *testing.T, terminal string) (repo string, env []string, open 
 	deploy := `import troops
 troops.define_role("all", hosts=["one", "two", "three"])
 print("hello \x1b[2J\x1b[?1049h from", troops.hostname())
-open("` + dir + `/gate-" + troops.hostname()).read()
+open("` + dir + `/gate-" + troops.hostname()).readline()
 print("goodbye")
 `
-	for _, name := range names {
-		if err := unix.Mkfifo(filepath.Join(dir, "gate-"+name), 0o600); err != nil {
-			t.Fatal(err)
+	open = func() {
+		for _, gate := range gates {
+			io.WriteString(gate, "go\n")
 		}
 	}
-	env = append(os.Environ(), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "TERM="+terminal, "NO_COLOR=1", "CI=")
+	t.Cleanup(open) // whatever has happened: the nodes wait for the runs
+	env = append(os.Environ(), "HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "TERM="+terminal, "NO_COLOR=1", "CI=", "GITHUB_ACTIONS=", "GITLAB_CI=")
 	for _, args := range [][]string{
 		{"git", "config", "--global", "user.name", "test"},
 		{"git", "config", "--global", "user.email", "test@example.com"},
@@ -59,13 +73,7 @@ print("goodbye")
 			t.Fatalf("%v: %v: %s", args, err, out)
 		}
 	}
-	return repo, env, func() {
-		for _, name := range names {
-			if err := os.WriteFile(filepath.Join(dir, "gate-"+name), []byte("go"), 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	return repo, env, open
 }
 
 // resize gives the terminal a size.

@@ -190,7 +190,7 @@ func (v *view) end(pushed bool) error {
 // terminalSize is how many cells and rows a terminal has; none where it is not for this process to
 // draw on.
 func terminalSize(f *os.File) (width, height int) {
-	if !foreground(f) {
+	if !foreground(int(f.Fd())) {
 		return 0, 0
 	}
 	width, height, _ = term.GetSize(int(f.Fd())) // 0 where nobody knows
