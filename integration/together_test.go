@@ -52,7 +52,7 @@ func togetherKinds(t *testing.T, s *station, n *testnode.Node, first string) {
 	descendant := s.troops(here...)
 	descendant.sees("waiting for run ")
 	s.must(s.repo, "git", "checkout", "-q", "-b", "side", first)
-	s.commit(gated)
+	s.commit(map[string]string{"deploy.py": gated["deploy.py"], "side": "x"}) // within a second it would be the same commit
 	sibling := s.troops(append(here, "--branch", "master")...)
 	sibling.sees("waiting for run ")
 	open(t, n)
