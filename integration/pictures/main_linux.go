@@ -100,6 +100,7 @@ var scenes = []scene{
 	{name: "status", args: []string{"status"}},
 	{name: "tail", subject: "Make room for schema 2.", deploy: fmt.Sprintf(work, 2, ""), args: []string{"tail", "-n", "0", "--role", "db"}, code: 130,
 		beside: []string{"push"}, when: "until Ctrl-C", drop: "db-1", dropAt: "check disk", until: ": deployed in ", times: 2},
+	{name: "fold", subject: "Warm the cache.", deploy: fmt.Sprintf(work, 3, ""), args: []string{"push", "--output", "fold"}},
 }
 
 // station is the workstation of the pictures.
