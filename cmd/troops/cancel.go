@@ -9,8 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"troops/nodeside/wire"
-	"troops/push"
-	"troops/sshx"
 )
 
 func newCancel(g *global) *cli.Command {
@@ -50,26 +48,10 @@ it could not be asked, 2 for a usage, repository or inventory error.`,
 }
 
 func runCancel(ctx context.Context, g *global, o pushOptions, run string) error {
-	repo, err := openRepository(ctx, g.dir)
+	r, client, err := o.contact(ctx, g)
 	if err != nil {
 		return err
 	}
-	r, warnings, err := o.rollout(ctx, repo)
-	if err != nil {
-		return err
-	}
-	options, err := repo.sshOptions(ctx, g, o.transport)
-	if err != nil {
-		return err
-	}
-	options.ReadOnly = true
-	g.fitFiles(r, &options)
-	client, err := sshx.New(options)
-	if err != nil {
-		return err
-	}
-	r.Dial = push.SSH(client)
-	g.warn(warnings)
 	results, err := r.Cancel(ctx, run)
 	if err = errors.Join(err, client.Close()); err != nil {
 		return err

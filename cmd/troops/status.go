@@ -15,7 +15,6 @@ import (
 	"troops/nodeside/wire"
 	"troops/output"
 	"troops/push"
-	"troops/sshx"
 )
 
 // watchInterval is how long status --watch waits before it looks again.
@@ -70,27 +69,10 @@ func runStatus(ctx context.Context, g *global, o statusOptions) error {
 	if err != nil {
 		return err
 	}
-	repo, err := openRepository(ctx, g.dir)
+	r, client, err := o.contact(ctx, g)
 	if err != nil {
 		return err
 	}
-	r, warnings, err := o.rollout(ctx, repo)
-	if err != nil {
-		return err
-	}
-	options, err := repo.sshOptions(ctx, g, o.transport)
-	if err != nil {
-		return err
-	}
-	options.ReadOnly = true
-	g.fitFiles(r, &options)
-	client, err := sshx.New(options)
-	if err != nil {
-		return err
-	}
-	r.Dial = push.SSH(client)
-	g.warn(warnings)
-	sayTouches(ctx, client, r, options.Warnf)
 	var states []push.NodeState
 	for {
 		if states, err = r.Status(ctx); err != nil {

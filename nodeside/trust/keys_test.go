@@ -62,6 +62,9 @@ func TestReadKeys(t *testing.T) {
 // Files of somebody else, too.
 func TestOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
+		if ci := os.Getenv("CI"); ci != "" && ci != "false" {
+			t.Fatal("takes root")
+		}
 		t.Skip("takes root")
 	}
 	path := filepath.Join(t.TempDir(), "x")
