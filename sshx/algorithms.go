@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -32,20 +33,27 @@ func (e *unsupportedError) Error() string {
 // inOrderOfSSH sorts names as `ssh -Q` lists them, so that a wildcard stands for the same
 // row of names here and there. Names that ssh has not got come last.
 func inOrderOfSSH(names []string) []string {
-	out := slices.Clone(names)
-	slices.SortStableFunc(out, func(a, b string) int { return rankOfSSH(a) - rankOfSSH(b) })
+	out, ranks := slices.Clone(names), ranksOfSSH()
+	rank := func(name string) int {
+		if i, known := ranks[name]; known {
+			return i
+		}
+		return len(knownKeyAlgorithms) // more than any of them has
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return rank(a) - rank(b) })
 	return out
 }
 
-// rankOfSSH is where `ssh -Q` has a name.
-func rankOfSSH(name string) int {
+// ranksOfSSH are where `ssh -Q` has each name. Every connection asks.
+var ranksOfSSH = sync.OnceValue(func() map[string]int {
+	ranks := make(map[string]int)
 	for _, kind := range []string{"ciphers", "macs", "kexalgorithms", "hostkeyalgorithms"} {
-		if i := slices.Index(algorithmKinds[kind].known, name); i >= 0 {
-			return i
+		for i, name := range algorithmKinds[kind].known {
+			ranks[name] = i
 		}
 	}
-	return len(knownKeyAlgorithms) // more than any of them has
-}
+	return ranks
+})
 
 // cryptoConfig settles ciphers, MACs, key exchanges and when keys are renewed.
 func (s *settings) cryptoConfig() (ssh.Config, error) {

@@ -24,6 +24,7 @@ func serve(args []string) error {
 	flags.DurationVar(&o.Work.Pause, "pause", 0, "")
 	flags.IntVar(&o.Work.Bytes, "bytes", 0, "")
 	flags.IntVar(&o.Work.Flood, "flood", 0, "")
+	flags.DurationVar(&o.Delay, "delay", 0, "")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -56,6 +57,7 @@ func simulate(ctx context.Context, o simnode.Options) (*servers, error) {
 	}
 	cmd := exec.CommandContext(ctx, self, "serve", "-dir", o.Dir, "-nodes", strconv.Itoa(o.Nodes), "-at", o.At,
 		"-lines", strconv.Itoa(o.Work.Lines), "-pause", o.Work.Pause.String(),
+		"-delay", o.Delay.String(),
 		"-bytes", strconv.Itoa(o.Work.Bytes), "-flood", strconv.Itoa(o.Work.Flood))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

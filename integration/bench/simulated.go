@@ -26,8 +26,10 @@ const (
 type scenario struct {
 	nodes int
 	work  simnode.Work
-	first int  // the nodes have nothing yet, and the repository has so many bytes; 0: they have its first commit
-	plain bool // output into a file
+	first int           // the nodes have nothing yet, and the repository has so many bytes; 0: they have its first commit
+	plain bool          // output into a file
+	delay time.Duration // most that a node is away
+	args  []string      // of troops push
 }
 
 // measured is a scenario's usage and what else was seen.
@@ -39,7 +41,7 @@ type measured struct {
 
 // simulated measures on up to most nodes, all of them in one other process.
 func (m *machine) simulated(ctx context.Context, most int) error {
-	for _, f := range []func(context.Context, int) error{m.scale, m.bulk, m.flood, m.firstPush} {
+	for _, f := range []func(context.Context, int) error{m.scale, m.bulk, m.flood, m.firstPush, m.profile} {
 		if err := f(ctx, most); err != nil {
 			return err
 		}
@@ -59,7 +61,7 @@ func (m *machine) scenario(ctx context.Context, s scenario) (_ *measured, err er
 		return nil, err
 	}
 	fleet := filepath.Join(dir, "fleet")
-	srv, err := simulate(ctx, simnode.Options{Dir: fleet, Nodes: s.nodes, At: at, Work: s.work})
+	srv, err := simulate(ctx, simnode.Options{Dir: fleet, Nodes: s.nodes, At: at, Work: s.work, Delay: s.delay})
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +69,7 @@ func (m *machine) scenario(ctx context.Context, s scenario) (_ *measured, err er
 	trace := filepath.Join(dir, "trace")
 	u, out, err := m.measure(ctx, command{
 		dir: repo.dir, plain: s.plain, env: append(os.Environ(), "GIT_TRACE="+trace),
-		args: []string{m.troops, "-F", simnode.SSHConfig(fleet), "push", "--yes"},
+		args: append([]string{m.troops, "-F", simnode.SSHConfig(fleet), "push", "--yes"}, s.args...),
 	})
 	if err != nil {
 		return nil, err

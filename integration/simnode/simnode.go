@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -31,10 +32,11 @@ const MaxNodes = 1 << 16
 
 // Options say which nodes to simulate.
 type Options struct {
-	Dir   string // an existing directory for keys, known_hosts and ssh_config
-	Nodes int    // how many
-	At    string // object name of the commit that they are at, empty before the first deployment
-	Work  Work   // what a run does on each
+	Dir   string        // an existing directory for keys, known_hosts and ssh_config
+	Nodes int           // how many
+	At    string        // object name of the commit that they are at, empty before the first deployment
+	Work  Work          // what a run does on each
+	Delay time.Duration // each connection is taken up after a time between 0 and this, chosen by chance
 }
 
 // Fleet is a set of nodes that listen.
@@ -133,12 +135,20 @@ func (f *Fleet) accept(node int, ln net.Listener) {
 			return
 		}
 		f.wg.Go(func() {
+			f.delay()
 			f.serve(node, c)
 			c.Close()
 			f.mu.Lock()
 			delete(f.conns, c)
 			f.mu.Unlock()
 		})
+	}
+}
+
+// delay is how much further away than a loopback address a node is.
+func (f *Fleet) delay() {
+	if f.o.Delay > 0 {
+		<-time.After(mathrand.N(f.o.Delay))
 	}
 }
 
