@@ -119,12 +119,34 @@ func (n *initer) makeRef(ctx context.Context) error {
 	return nil
 }
 
-// makeKey makes the key pair with which the node pulls.
+// makeKey makes the key pair with which the node pulls, and the name by which people may look
+// for its public half.
 func (n *initer) makeKey(context.Context) error {
 	path := n.l.Key()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = n.makeKeyPair(path)
+	}
+	if err != nil {
 		return err
 	}
+	link := filepath.Join(filepath.Dir(path), usualKey)
+	err = os.Symlink(filepath.Base(path)+".pub", link)
+	if errors.Is(err, fs.ErrExist) { // it is ours, or the administrator's own
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: naming the node's key: %w", err)
+	}
+	n.did("made %s", link)
+	return nil
+}
+
+// usualKey is where the public key of an RSA pair would be: the name that the documents which
+// troops began with tell people to look for.
+const usualKey = "id_rsa.pub"
+
+func (n *initer) makeKeyPair(path string) error {
 	public, private, err := newKey()
 	if err != nil {
 		return fmt.Errorf("nodeside: making the node's key: %w", err)
