@@ -80,9 +80,13 @@ func TestInitAgain(t *testing.T) {
 	n.check(os.Remove(n.l.Hook("proc-receive")))
 	n.check(os.Chmod(n.l.Dir, 0o777))
 	n.git("--git-dir="+n.l.Repo(), "config", "--add", "receive.procReceiveRefs", "refs/tags")
+	n.git("--git-dir="+n.l.Repo(), "update-ref", "refs/troops/v0", wire.AdvertisedRef)
 	n.check(os.Remove(usual(n.l))) // as on nodes that were made before there was one
 	n.init()
-	for _, want := range []string{"made " + usual(n.l), "wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
+	if refs := n.git("--git-dir="+n.l.Repo(), "for-each-ref", "--format=%(refname)", "refs/troops/v*"); refs != wire.AdvertisedRef {
+		t.Errorf("it speaks %q", refs)
+	}
+	for _, want := range []string{"made " + usual(n.l), "removed refs/troops/v0, of another troops", "wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
 		if !strings.Contains(n.out.String(), want+"\n") && !strings.Contains(n.out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &n.out)
 		}

@@ -100,22 +100,41 @@ func (n *initer) setConfig(ctx context.Context, key string, values []string) err
 	return nil
 }
 
-// makeRef makes the ref by which a workstation knows the node.
+// makeRef makes the ref by which a workstation knows the node and its version, and removes
+// that of another program that was here before.
 func (n *initer) makeRef(ctx context.Context) error {
-	tip, err := n.l.tip(ctx, wire.AdvertisedRef)
-	if err != nil || tip != "" {
-		return err
-	}
 	git := n.l.git()
-	text := fmt.Sprintf("troops node, protocol %d\n", wire.Version)
-	blob, err := git.Run(ctx, strings.NewReader(text), "hash-object", "-w", "--stdin")
-	if err == nil {
-		_, err = git.Run(ctx, nil, "update-ref", wire.AdvertisedRef, strings.TrimSpace(string(blob)), "")
-	}
+	out, err := git.Run(ctx, nil, "for-each-ref", "--format=%(refname)", wire.VersionRefPrefix+"*")
 	if err != nil {
+		return fmt.Errorf("nodeside: looking for %s: %w", wire.AdvertisedRef, err)
+	}
+	refs := slices.DeleteFunc(strings.Fields(string(out)), func(ref string) bool { return !wire.IsVersionRef(ref) })
+	missing := !slices.Contains(refs, wire.AdvertisedRef)
+	others := slices.DeleteFunc(refs, func(ref string) bool { return ref == wire.AdvertisedRef })
+	if !missing && len(others) == 0 {
+		return nil
+	}
+	var update strings.Builder // all of it or nothing
+	for _, ref := range others {
+		fmt.Fprintf(&update, "delete %s\n", ref)
+	}
+	if missing {
+		text := "troops node, protocol " + wire.Version + "\n"
+		blob, err := git.Run(ctx, strings.NewReader(text), "hash-object", "-w", "--stdin")
+		if err != nil {
+			return fmt.Errorf("nodeside: making %s: %w", wire.AdvertisedRef, err)
+		}
+		fmt.Fprintf(&update, "create %s %s", wire.AdvertisedRef, blob)
+	}
+	if _, err := git.Run(ctx, strings.NewReader(update.String()), "update-ref", "--stdin"); err != nil {
 		return fmt.Errorf("nodeside: making %s: %w", wire.AdvertisedRef, err)
 	}
-	n.did("made %s", wire.AdvertisedRef)
+	if missing {
+		n.did("made %s", wire.AdvertisedRef)
+	}
+	for _, ref := range others {
+		n.did("removed %s, of another troops", ref)
+	}
 	return nil
 }
 

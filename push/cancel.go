@@ -45,10 +45,10 @@ func (n *node) cancel(ctx context.Context, run string) (*wire.Result, error) {
 	}
 	a, err := f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
 	if errors.Is(err, errNoAttach) {
-		return nil, fmt.Errorf("cancelling run %s: %s (if this says nothing of the run: is its troops older than this one?)", run, oneLine(err))
+		return nil, fmt.Errorf("cancelling run %s: %s (if this says nothing of the run, its troops may be older than this one: %s)", run, oneLine(err), n.upgrade())
 	}
 	if err != nil {
-		return nil, err
+		return nil, n.versioned(err)
 	}
 	defer a.close()
 	r, err := f.read(a)
