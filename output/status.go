@@ -163,12 +163,15 @@ func statusOf(s push.NodeState) statusLine {
 	return l
 }
 
-// nameless is what was said of a node without its name, since the same may be said of others; in a
-// command HOST stands for it.
+// nameless is what was said of a node without its name, since the same may be said of others.
 func nameless(text, host string) string {
+	return strings.ReplaceAll(forHost(text, host), host, "it")
+}
+
+// forHost has the command that upgrades a node for any of its kind.
+func forHost(text, host string) string {
 	const command = "troops bootstrap "
-	text = strings.ReplaceAll(text, command+host, command+"HOST")
-	return strings.ReplaceAll(text, host, "it")
+	return strings.ReplaceAll(text, command+host, command+"HOST")
 }
 
 // deployedText says how what a node has deployed stands to what was asked about.

@@ -41,32 +41,38 @@ func (n *node) otherVersion(err error) Outcome {
 	if !errors.As(err, &v) {
 		return nil
 	}
-	return Refused{Reason: v.Error(), Hint: n.wayOut(v)}
+	return Refused{Reason: v.Error(), Hint: Upgrade(v, n.target.Host, n.rollout.RepoPath)}
 }
 
 // versioned adds to an error the way out, where it is another version of the protocol.
 func (n *node) versioned(err error) error {
-	var v *wire.VersionError
-	if !errors.As(err, &v) {
-		return err
+	if hint := Upgrade(err, n.target.Host, n.rollout.RepoPath); hint != "" {
+		return fmt.Errorf("%w; %s", err, hint)
 	}
-	return fmt.Errorf("%w; %s", v, n.wayOut(v))
+	return err
 }
 
-// wayOut says what brings both sides to one version.
-func (n *node) wayOut(v *wire.VersionError) string {
-	if v.Newer() {
+// Upgrade says what brings a host and this program to one version of the protocol, where err says
+// that they are not of one; it is empty for all other errors.
+func Upgrade(err error, host, repoPath string) string {
+	var v *wire.VersionError
+	switch {
+	case !errors.As(err, &v):
+		return ""
+	case v.Newer():
 		return "upgrade troops here"
 	}
-	return n.upgrade()
+	return upgrade(host, repoPath)
 }
 
-// upgrade says how to bring the node this program's version.
-func (n *node) upgrade() string {
-	if n.rollout.RepoPath == DefaultRepoPath {
-		return "upgrade it with troops bootstrap " + n.target.Host
+func (n *node) upgrade() string { return upgrade(n.target.Host, n.rollout.RepoPath) }
+
+// upgrade says how to bring a node this program's version.
+func upgrade(host, repoPath string) string {
+	if repoPath == DefaultRepoPath {
+		return "upgrade it with troops bootstrap " + host
 	}
-	dir, ok := strings.CutSuffix(strings.TrimSuffix(n.rollout.RepoPath, "/"), "repo/main.git")
+	dir, ok := strings.CutSuffix(strings.TrimSuffix(repoPath, "/"), "repo/main.git")
 	if !ok {
 		dir = "DIR"
 	}
