@@ -34,6 +34,9 @@ func (n *node) cancel(ctx context.Context, run string) (*wire.Result, error) {
 		return nil, err
 	}
 	defer n.hangUp()
+	if _, _, err := n.advertised(ctx); err != nil {
+		return nil, err // one of another version is not asked for what it may take for something else
+	}
 	f := n.follower(run)
 	word, err := QuotePath(run)
 	if err != nil {

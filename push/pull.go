@@ -85,7 +85,10 @@ func (n *node) pull(ctx context.Context) Outcome {
 	if by, err := QuotePath(n.rollout.By); err == nil {
 		command += " " + by
 	}
-	a, err := f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
+	var a *attachment
+	if _, _, err = n.advertised(ctx); err == nil { // one of another version is not even asked
+		a, err = f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Unknown{Run: f.run, Err: errLeft} // it may have begun
