@@ -1,6 +1,8 @@
 package push_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,7 +12,7 @@ import (
 )
 
 // newer is a launcher as that of a node whose troops has the next version of the protocol.
-const newer = "case $1 in attach|tail|pull|cancel|check) echo troops-attach 2; exit 0;; status) echo troops-status 2; exit 0;; esac\n"
+const newer = "echo $1 >>\"$0.asked\"\ncase $1 in attach|tail|pull|cancel|check) echo troops-attach 2; exit 0;; status) echo troops-status 2; exit 0;; esac\n"
 
 // wayUp is what a workstation says of such a node.
 const wayUp = "its troops is newer than this one (protocol 2, here 1); upgrade troops here"
@@ -46,6 +48,10 @@ func TestOtherVersion(t *testing.T) {
 	}
 	if res, err := r.Cancel(t.Context(), "01ARZ3NDEKTSV4RRFFQ69G5FAV"); err != nil || res[0].Err == nil || !strings.Contains(res[0].Err.Error(), wayUp) {
 		t.Errorf("cancel: %+v, %v", res, err)
+	}
+	asked, err := os.ReadFile(filepath.Join(f.Nodes[0].Repo, wire.Launcher) + ".asked")
+	if got := strings.Fields(string(asked)); err != nil || strings.Join(got, " ") != "attach status tail" {
+		t.Errorf("it was asked for %q, %v: more than looking", got, err)
 	}
 	if refs := f.git("--git-dir="+f.Nodes[0].Repo, "for-each-ref", "--format=%(refname)"); refs != "refs/troops/v2" {
 		t.Errorf("it has got %q", refs)
