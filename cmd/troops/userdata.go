@@ -33,7 +33,7 @@ There are no secrets in it. Lines of your own may be added at its end.
 
 Exit codes: 0, or 2 for a usage error.`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "url", Usage: "the machine fetches the program from `URL`; {arch} in it becomes amd64 or arm64", Required: true, Destination: &o.url},
+			&cli.StringFlag{Name: "url", Usage: "the machine fetches the program from `URL`; {arch} in it becomes amd64 or arm64", Destination: &o.url},
 			&cli.StringFlag{Name: "binary", Usage: "`PATH` of the program that is there", DefaultText: "this one, and those of make dist", Destination: &o.binary},
 			&cli.StringFlag{Name: "user", Usage: "let the machine's login `NAME` push, such as ubuntu, debian or admin", DefaultText: "root only", Destination: &o.user},
 			&cli.StringSliceFlag{Name: "remote", Usage: "have the node pull from the git remote `NAME=URL` (may be given again)", Destination: &o.remotes},
@@ -41,6 +41,9 @@ Exit codes: 0, or 2 for a usage error.`,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("userdata takes no arguments but options: see troops userdata --help")
+			}
+			if o.url == "" {
+				return usagef("userdata needs --url, where the machine gets the program: see troops userdata --help")
 			}
 			return runUserdata(g, o)
 		},
