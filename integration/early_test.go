@@ -12,20 +12,34 @@ import (
 // workstation asks for no window and passes over those frames.
 func earlyTroops(t *testing.T) string {
 	t.Helper()
-	const commands = "cmd/troops/node.go"
 	return buildWith(t, "early",
 		edit{"nodeside/attach.go", "go window.Listen(in) // nothing can end a read of standard input but its end", "_ = in"},
 		edit{"nodeside/runlog/follow.go", "if f.Kind == wire.Note {", "if f.Kind == 'A' {"},
-		edit{commands, `Name: "status", Usage: "print what is deployed`, `Name: "later1", Usage: "print what is deployed`},
-		edit{commands, `Name: "check", Usage: "run the checks`, `Name: "later2", Usage: "run the checks`},
-		edit{commands, `Name: "cancel", Usage: "end a run`, `Name: "later3", Usage: "end a run`},
-		edit{commands, "newNodePull(g, layout),", ""},
-		edit{commands, "newNodeTail(g, layout),", ""},
+		edit{"cmd/troops/app.go", "newNode(g)", "earlyNode(g)"},
+		edit{"cmd/troops/early.go", "", earlyNode},
 		edit{"push/follow.go", "_, _ = io.WriteString(a.ch.Stdin(), wire.AskWindow())", ""},
 		edit{"push/follow.go", "case wire.Note, wire.Aside:", "case wire.Note:"},
 		edit{"push/follow.go", "case wire.Windowed, wire.Heartbeat:", "case wire.Heartbeat:"},
 	)
 }
+
+// earlyNode is the source of a node that has few commands.
+const earlyNode = `package main
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+func earlyNode(g *global) *cli.Command {
+	c := newNode(g)
+	c.Subcommands = slices.DeleteFunc(c.Subcommands, func(sub *cli.Command) bool {
+		return !slices.Contains([]string{"init", "hook", "start", "run", "attach"}, sub.Name)
+	})
+	return c
+}
+`
 
 // TestEarlyTroops has an old node with a new workstation, and the reverse. Both deploy, more than a
 // window's worth of output and with a second push that follows the first; what the old node does

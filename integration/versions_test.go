@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"troops/integration/testnode"
 )
 
-// edit is a change of the source, by which another troops is built. The text has to be there
-// once: a test whose old version is no longer one fails.
+// edit is a change of the source, by which another troops is built. The old text has to be there
+// once: a test whose old version is no longer one fails. Without old text the file is new.
 type edit struct{ file, old, new string }
 
 // buildWith builds troops from the source with changes, which are laid over the files.
@@ -28,19 +29,19 @@ func buildWith(t *testing.T, name string, edits ...edit) string {
 	replaced := make(map[string]string)
 	for _, e := range edits {
 		path := filepath.Join(root, e.file)
-		from := path
-		if replaced[path] != "" {
-			from = replaced[path] // another edit of the same file
+		text := ""
+		if e.old != "" {
+			b, err := os.ReadFile(cmp.Or(replaced[path], path)) // there may have been another edit
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
 		}
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(text), e.old); n != 1 {
+		if n := strings.Count(text, e.old); n != 1 {
 			t.Fatalf("%s has %d times %q", e.file, n, e.old)
 		}
 		replaced[path] = filepath.Join(dir, strings.ReplaceAll(e.file, "/", "+"))
-		if err := os.WriteFile(replaced[path], []byte(strings.Replace(string(text), e.old, e.new, 1)), 0o600); err != nil {
+		if err := os.WriteFile(replaced[path], []byte(strings.Replace(text, e.old, e.new, 1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
