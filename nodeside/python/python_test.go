@@ -27,6 +27,24 @@ func TestModule(t *testing.T) {
 	}
 }
 
+// TestReadme has all that the module offers explained where people look first.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("python3", "-B", "-c", "import troops; print(*troops.__all__)").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		if name != "__version__" && !strings.Contains(string(readme), "| `troops."+name) && !strings.Contains(string(readme), "`troops."+name+"`") &&
+			!strings.Contains(string(readme), "| `@troops."+name) {
+			t.Errorf("README.md says nothing of troops.%s", name)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	out, err := exec.Command("python3", "-B", "-c", "import troops; print(troops.__version__)").Output()
 	if got := strings.TrimSpace(string(out)); err != nil || got != python.Version() {
