@@ -169,7 +169,7 @@ func (f *fetcher) explain(r *remote, said string) error {
 			key = "troops node --dir " + f.l.Dir + " key"
 		}
 		return fmt.Errorf("%s (let the node's key in there: %s)", text, key)
-	case strings.Contains(said, diedOfSize), strings.Contains(said, "File too large"):
+	case strings.Contains(said, "invalid index-pack output") && f.tooLarge():
 		return fmt.Errorf("it sends more than %d bytes: receive.maxInputSize of the node's repository sets another limit", f.most)
 	}
 	return errors.New(text)
