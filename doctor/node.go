@@ -106,6 +106,9 @@ func (a answers) tell(r *Report) {
 	a.git(r)
 	a.python(r)
 	a.troops(r)
+	if a["verify"] != "" { // what root alone has set is not seen
+		r.add("signatures", Good, "troops.verify is "+a["verify"]+": commits have to be signed", "")
+	}
 	a.disk(r)
 }
 

@@ -13,6 +13,7 @@ say python "$(python3 --version 2>/dev/null)"
 python3 -I -B -c 'import ensurepip, venv' 2>/dev/null && say venv yes
 say troops "$( (troops --version || /usr/local/bin/troops --version) 2>/dev/null)"
 [ -x "$repo/hooks/proc-receive" ] && say node yes
+say verify "$(git --git-dir="$repo" config --get-all troops.verify 2>/dev/null | tr '\n' ' ')"
 dir=$repo
 while [ ! -d "$dir" ] && [ "$dir" != / ] && [ "$dir" != . ]; do
     dir=$(dirname "$dir")

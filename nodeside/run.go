@@ -23,6 +23,8 @@ type run struct {
 	dir runlog.Dir
 	rec wire.Result
 	log *runlog.Writer
+
+	waited bool // for another run: what was looked at before may no longer hold
 }
 
 // errSuperseded ends a run that gave way while it waited: its record is final already.
@@ -80,6 +82,7 @@ func (r *run) wait(ctx context.Context) (*os.File, error) {
 	}
 	free, err := runlog.TryLock(turn)
 	if err == nil && !free {
+		r.waited = true
 		err = r.queue(ctx, turn)
 	}
 	if err == nil {
@@ -159,6 +162,12 @@ func (r *run) work(ctx context.Context) error {
 	tip, err := r.l.tip(ctx, r.rec.Branch)
 	if err != nil {
 		return err
+	}
+	if r.waited {
+		if err := r.verifyAgain(ctx, tip); err != nil {
+			r.rec.State, r.rec.Error = wire.Refused, plainError(err).Error()
+			return nil
+		}
 	}
 	if r.rec.Check {
 		return r.check(ctx, tip)

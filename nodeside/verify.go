@@ -43,6 +43,16 @@ func (l Layout) verify(ctx context.Context, q *Request) error {
 	return nil
 }
 
+// verifyAgain checks a run that waited its turn: signatures may be demanded since, of other
+// people, or more commits may be new.
+func (r *run) verifyAgain(ctx context.Context, deployed string) error {
+	v, err := r.l.verifier(ctx)
+	if v == nil || err != nil {
+		return err
+	}
+	return v.Check(ctx, r.rec.Commit, deployed)
+}
+
 // lastDeployed is the commit that is deployed, empty where there is none. A branch that was only
 // stored does not count.
 func (l Layout) lastDeployed(ctx context.Context) (string, error) {

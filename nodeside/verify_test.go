@@ -268,6 +268,28 @@ func TestVerifyWhatIsDeployed(t *testing.T) {
 	n.mustPush("master")
 }
 
+// A run that waits while signatures begin to be demanded does not run without one.
+func TestVerifyWhatWaited(t *testing.T) {
+	n := newSignedNode(t)
+	gate, reached := n.fifo("gate"), n.fifo("reached")
+	working := n.pushRun(n.commit("deploy", "#!/bin/sh\necho > "+reached+"\nread go < "+gate+"\n"))
+	n.reached(reached)
+	plain := n.sign("")
+	waiting := n.pushRun(plain)
+	n.verify("head")
+	n.open(gate)
+	if _, r := n.follow(working); r.State != wire.OK {
+		t.Errorf("the run at work: %+v", r)
+	}
+	if _, r := n.follow(waiting); r.State != wire.Refused || !strings.Contains(r.Error, "commit "+short(plain)+" is not signed") {
+		t.Errorf("the run that waited: %+v", r)
+	}
+	if _, err := os.Stat(n.mark); err == nil {
+		t.Error("it was deployed")
+	}
+	n.lockFree()
+}
+
 // A remote with a forged commit is left out; another one is pulled from all the same.
 func TestPullLeavesForgedCommitsOut(t *testing.T) {
 	n := newSignedNode(t)
