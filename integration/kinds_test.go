@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"os"
 	"path"
 	"strings"
 	"testing"
@@ -122,6 +123,7 @@ func testKind(t *testing.T, k kind) {
 	if at := s.deployed(n); at != last {
 		t.Errorf("%s is deployed, not %s", at, last)
 	}
+	s.troops("doctor").exits(0)
 	s.troops("tail", "--no-follow").exits(0).shows(`^day\S* \| ` + isWho + `$`)
 	for args, want := range map[string][]string{
 		"history":   {"OUTCOME", "exited 7", "cancelled", "deployed"},
@@ -143,8 +145,26 @@ func testKind(t *testing.T, k kind) {
 		t.Errorf("not %s's:\n%s", k.user, others)
 	}
 	if k.user != "root" {
+		if out := k.run(t, n, documentedCron(t)); out != "" {
+			t.Errorf("cron would mail %q", out)
+		}
 		n.Run(t, "! test -e /var/lib/troops && ! test -e /etc/sudoers.d/troops && ! test -e /etc/cron.d/troops && ! test -e /etc/gitconfig")
 	}
+}
+
+// documentedCron is the command that the documentation has people put into their crontab.
+func documentedCron(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/without-root.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, ok := strings.Cut(string(text), "*/5 * * * * ")
+	command, _, ended := strings.Cut(after, "\n")
+	if !ok || !ended {
+		t.Fatal("docs/without-root.md has no line for cron")
+	}
+	return command
 }
 
 // repoPath is how the workstation writes the path of the nodes' repository.
