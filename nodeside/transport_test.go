@@ -124,3 +124,47 @@ func TestPullRunsNoCommands(t *testing.T) {
 		t.Error("a command ran")
 	}
 }
+
+// A remote whose own repository is damaged is left out, by name, and another one goes on to be followed;
+// whatever the way to it.
+func TestPullDamagedRemote(t *testing.T) {
+	n := newTestNode(t)
+	origin := n.remote("files")
+	server := httptest.NewTLSServer(n.gitHTTP(func(b []byte) []byte { return b }))
+	defer server.Close()
+	n.believe(server)
+	n.addRemote("https", server.URL+"/files.git")
+	n.addRemote("ssh", "ssh://git@"+newGitServer(t, n.l.Key()+".pub").addr+origin)
+	good := n.remote("good")
+	oid := n.commit("deploy", deployHello)
+	n.git("push", "-q", origin, "master")
+	n.git("push", "-q", good, "master")
+	n.mustPull()
+	damaged := n.commit("x", "what the file has")
+	n.git("push", "-q", origin, "master")
+	// The content of another object in its place: whole, but not what its name says.
+	object := func(rev string) string {
+		name := n.git("--git-dir="+origin, "rev-parse", rev)
+		return filepath.Join(origin, "objects", name[:2], name[2:])
+	}
+	text, err := os.ReadFile(object(oid + ":deploy"))
+	n.check(err)
+	n.check(os.Remove(object(damaged + ":x")))
+	n.check(os.WriteFile(object(damaged+":x"), text, 0o444))
+	out := n.mustPull() // the good remote has nothing new
+	for _, name := range []string{"files", "https", "ssh"} {
+		if !strings.Contains(out, "remote "+name+" is left out: ") {
+			t.Errorf("nothing is said of remote %s:\n%s", name, out)
+		}
+		if at := n.tip((&remote{name: name}).ref()); at != oid {
+			t.Errorf("the ref of remote %s is at %s", name, at)
+		}
+	}
+	n.deployed(oid)
+	n.git("--git-dir="+n.l.Repo(), "fsck")
+	n.nothingLeft()
+	next := n.commit("y", "z")
+	n.git("push", "-q", good, "master")
+	n.mustPull()
+	n.deployed(next)
+}
