@@ -24,50 +24,51 @@ type invariants struct {
 // hold fails the test for each invariant that does not hold on n.
 func (v *invariants) hold(t *testing.T, s *station, n *testnode.Node) {
 	t.Helper()
-	idle(t, n)
+	dir, git := s.kind.dir, "git --git-dir="+s.kind.repo()
+	s.idle(n)
 	nothingRuns(t, n)
 	if at := s.deployed(n); !slices.Contains(v.commits, at) {
 		t.Errorf("%s: the branch is at %q, which is none of %q", n.Name, at, v.commits)
 	}
 	for _, c := range []struct{ what, script string }{
-		{"the branch names no commit", "git --git-dir=" + repoPath + " cat-file commit refs/heads/master >/dev/null"},
-		{"the repository is damaged", "out=$(git --git-dir=" + repoPath + " fsck --strict --no-dangling 2>&1) && test -z \"$out\" || { echo \"$out\"; exit 1; }"},
-		{"the lock is held", "flock -n /var/lib/troops/lock true"},
-		{"a half-made run is left", "! ls -d /var/lib/troops/runs/.new-* 2>/dev/null"},
+		{"the branch names no commit", git + " cat-file commit refs/heads/master >/dev/null"},
+		{"the repository is damaged", "out=$(" + git + " fsck --strict --no-dangling 2>&1) && test -z \"$out\" || { echo \"$out\"; exit 1; }"},
+		{"the lock is held", "flock -n " + dir + "/lock true"},
+		{"a half-made run is left", "! ls -d " + dir + "/runs/.new-* 2>/dev/null"},
 	} {
 		if out, err := n.Exec(t.Context(), c.script); err != nil {
 			t.Errorf("%s: %s: %v\n%s", n.Name, c.what, err, out)
 		}
 	}
-	for _, id := range strings.Fields(n.Run(t, "ls /var/lib/troops/runs")) {
+	for _, id := range strings.Fields(n.Run(t, "ls "+dir+"/runs")) {
 		if !v.checked[n.Name+id] {
 			v.checked[n.Name+id] = true
-			v.log(t, n, id)
+			v.log(t, n, dir+"/runs/"+id)
 		}
 	}
 }
 
-// log checks that the log of a run is whole, up to its last byte.
-func (v *invariants) log(t *testing.T, n *testnode.Node, id string) {
+// log checks that the log of a run, which has this directory, is whole, up to its last byte.
+func (v *invariants) log(t *testing.T, n *testnode.Node, run string) {
 	t.Helper()
-	r, err := wire.ParseResult(n.ReadFile(t, "/var/lib/troops/runs/"+id+"/record.json"))
+	r, err := wire.ParseResult(n.ReadFile(t, run+"/record.json"))
 	if err != nil {
-		t.Errorf("%s: record of run %s: %v", n.Name, id, err)
+		t.Errorf("%s: record of run %s: %v", n.Name, run, err)
 		return
 	}
-	log := n.ReadFile(t, "/var/lib/troops/runs/"+id+"/log")
+	log := n.ReadFile(t, run+"/log")
 	if r.State.Final() && int64(len(log)) != r.LogBytes {
-		t.Errorf("%s: the log of run %s (%s) has %d bytes, its record says %d", n.Name, id, r.State, len(log), r.LogBytes)
+		t.Errorf("%s: the log of run %s (%s) has %d bytes, its record says %d", n.Name, run, r.State, len(log), r.LogBytes)
 	}
 	if r.LogError != "" && !v.cut {
-		t.Errorf("%s: the log of run %s (%s): %s", n.Name, id, r.State, r.LogError)
+		t.Errorf("%s: the log of run %s (%s): %s", n.Name, run, r.State, r.LogError)
 	}
 	frames := wire.NewReader(bytes.NewReader(log))
 	for {
 		if _, err := frames.Next(); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
-			t.Errorf("%s: the log of run %s (%s) is torn: %v", n.Name, id, r.State, err)
+			t.Errorf("%s: the log of run %s (%s) is torn: %v", n.Name, run, r.State, err)
 			return
 		}
 	}

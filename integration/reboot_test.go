@@ -13,9 +13,11 @@ const reboot = `kill -9 -1; setsid env -i PATH="$PATH" /usr/sbin/sshd -D -e -f /
 
 // TestReboot lets a node reboot in the middle of a run: it is never taken for a good one, the
 // lock's file holds nobody up, and the next push deploys the commit.
-func TestReboot(t *testing.T) {
-	t.Parallel()
+func TestReboot(t *testing.T) { eachKind(t, testReboot) }
+
+func testReboot(t *testing.T, k kind) {
 	s := newStation(t)
+	s.kind = k
 	n := s.nodes(testnode.Options{Names: []string{"reboots.example.com"}})[0]
 	nodes := []*testnode.Node{n}
 	makeGates(t, n)
@@ -30,10 +32,10 @@ func TestReboot(t *testing.T) {
 	n.Run(t, reboot)
 	p.exits(1).shows(`^reboots\.example\.com \* failed in deploy: the run was interrupted on the node `, `^troops: 1 node: 1 failed in `)
 	p.lacks(`deployed in [0-9.]+m?s$`)
-	n.Run(t, "flock -n /var/lib/troops/lock true")
+	n.Run(t, "flock -n "+k.dir+"/lock true")
 	v.hold(t, s, n)
 	s.troops("status").exits(0).shows(`interrupted`)
-	if history := n.Run(t, "troops node history"); !strings.Contains(history, "interrupted") {
+	if history := k.node(t, n, "history"); !strings.Contains(history, "interrupted") {
 		t.Errorf("the node's history:\n%s", history)
 	}
 

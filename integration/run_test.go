@@ -170,8 +170,11 @@ exit 1`)
 
 // TestRequirements shows that pip runs when the requirements change and only then, and that a
 // failed deployment moves nothing and is tried again.
-func TestRequirements(t *testing.T) {
+func TestRequirements(t *testing.T) { eachKind(t, testRequirements) }
+
+func testRequirements(t *testing.T, k kind) {
 	s := newStation(t)
+	s.kind = k
 	n := s.nodes(testnode.Options{Names: []string{"web.example.com"}, Files: pydebianadmin(t)})[0]
 	deploy := hosts([]*testnode.Node{n}, `
 import os, sys, pydebianadmin

@@ -4,7 +4,7 @@
 # Arguments: more packages.
 set -eu
 
-packages="openssh-server openssh-client sudo python3 python3-venv git curl gnupg tmux util-linux systemd $*"
+packages="openssh-server openssh-client sudo python3 python3-venv python3-dev gcc libc6-dev mypy git curl gnupg tmux util-linux systemd $*"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "setup.sh: no Debian machine: install by hand what has sshd, ssh, sudo, git, unshare and python3 with venv" >&2

@@ -23,11 +23,12 @@ type station struct {
 	*testnode.Kit
 	t    *testing.T
 	repo string
+	kind kind // of its nodes
 }
 
 func newStation(t *testing.T) *station {
 	t.Helper()
-	s := &station{Kit: testnode.New(t), t: t}
+	s := &station{Kit: testnode.New(t), t: t, kind: asRoot}
 	s.repo = filepath.Join(s.Dir, "deploy")
 	s.must(s.Dir, "git", "init", "-q", s.repo)
 	return s
@@ -36,6 +37,9 @@ func newStation(t *testing.T) *station {
 // nodes starts troops nodes that user ubuntu may push to.
 func (s *station) nodes(o testnode.Options) []*testnode.Node {
 	s.t.Helper()
+	if s.kind.user != "root" {
+		return s.ownNodes(o)
+	}
 	o.Binary = troopsBinary(s.t)
 	nodes := s.Start(s.t, o)
 	for _, n := range nodes {
@@ -79,7 +83,7 @@ func (s *station) commit(files map[string]string) string {
 // deployed is the commit that a node's deployed branch is at, empty before the first.
 func (s *station) deployed(n *testnode.Node) string {
 	s.t.Helper()
-	line := s.must(s.repo, "git", "ls-remote", n.Name+":"+repoPath, "refs/heads/master")
+	line := s.must(s.repo, "git", "ls-remote", n.Name+":"+s.kind.repo(), "refs/heads/master")
 	oid, _, _ := strings.Cut(line, "\t")
 	return oid
 }

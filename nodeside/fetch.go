@@ -83,13 +83,14 @@ type fetcher struct {
 	l     Layout
 	git   gitcli.Repo
 	limit time.Duration // FetchTimeout
+	most  int64         // bytes that a remote may send; 0 is no limit
 }
 
 func (l Layout) fetcher() *fetcher {
 	git := l.git()
 	git.Env = append(deployment.CleanEnv(), "LC_ALL=C.UTF-8", "GIT_NO_REPLACE_OBJECTS=1",
-		// Nobody is there to be asked: a question fails at once.
-		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "SSH_ASKPASS=/bin/false",
+		// Nobody is there to be asked: a question fails at once. An empty GIT_ASKPASS is no program.
+		"GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=/bin/false",
 		"GIT_SSH_COMMAND="+l.sshCommand(), "GIT_SSH_VARIANT=ssh")
 	return &fetcher{l: l, git: git, limit: FetchTimeout}
 }
@@ -101,7 +102,7 @@ func (l Layout) sshCommand() string {
 	path := func(p string) string { return strings.ReplaceAll(p, "%", "%%") }
 	args := []string{"ssh", "-i", path(l.Key()), "-a", "-x"}
 	for _, o := range []string{
-		"BatchMode=yes", "IdentitiesOnly=yes", "IdentityAgent=none", "ControlPath=none", "ClearAllForwardings=yes", "PermitLocalCommand=no",
+		"BatchMode=yes", "LogLevel=ERROR", "IdentitiesOnly=yes", "IdentityAgent=none", "ControlPath=none", "ClearAllForwardings=yes", "PermitLocalCommand=no",
 		"StrictHostKeyChecking=accept-new", "UpdateHostKeys=no", `UserKnownHostsFile="` + path(l.knownHosts()) + `"`,
 		fmt.Sprintf("ConnectTimeout=%d", connectTimeout), fmt.Sprintf("ServerAliveInterval=%d", aliveTimeout), "ServerAliveCountMax=3",
 	} {
@@ -132,8 +133,10 @@ func (f *fetcher) command(ctx context.Context, r *remote, args ...string) (strin
 	git.Env = append(git.Env[:len(git.Env):len(git.Env)], "GIT_ALLOW_PROTOCOL="+protocols)
 	cmd := git.Command(ctx, append([]string{
 		"-c", "transfer.fsckObjects=true", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0",
+		"-c", "fetch.unpackLimit=1", // one file, of which the size is known
 		"-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30",
 	}, args...)...)
+	limitFiles(cmd, f.most)
 	// ssh and git's helpers end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -156,7 +159,18 @@ func (f *fetcher) explain(r *remote, said string) error {
 	case strings.Contains(said, "REMOTE HOST IDENTIFICATION HAS CHANGED"):
 		return fmt.Errorf("its host key is not the one in %s: where that is meant to be, remove the line there", f.l.knownHosts())
 	case strings.Contains(said, "transport 'git' not allowed"), strings.Contains(said, "transport 'http' not allowed"):
-		return fmt.Errorf("%s (nothing protects it on the way; to allow that: git config remote.%s.troopsInsecure true)", text, r.name)
+		return fmt.Errorf("%s: nothing protects it on the way, so use https or ssh, or allow it for this remote: git --git-dir=%s config remote.%s.troopsInsecure true",
+			text, f.l.Repo(), r.name)
+	case strings.Contains(said, "terminal prompts disabled"):
+		return fmt.Errorf("%s (nobody is there to answer: use ssh with the node's key, or a credential helper: git --git-dir=%s config credential.helper ...)", text, f.l.Repo())
+	case strings.Contains(said, ": Permission denied ("):
+		key := "troops node key"
+		if !f.l.Root {
+			key = "troops node --dir " + f.l.Dir + " key"
+		}
+		return fmt.Errorf("%s (let the node's key in there: %s)", text, key)
+	case strings.Contains(said, "invalid index-pack output") && f.tooLarge():
+		return fmt.Errorf("it sends more than %d bytes: receive.maxInputSize of the node's repository sets another limit", f.most)
 	}
 	return errors.New(text)
 }
@@ -176,6 +190,9 @@ func each(remotes []*remote, f func(*remote)) {
 
 // fetch brings branch of each remote to the remote's ref.
 func (f *fetcher) fetch(ctx context.Context, remotes []*remote, branch string) {
+	before := f.l.unfinished()
+	defer f.l.removeUnfinished(before, time.Now())
+	f.most = f.l.maxFetch(ctx)
 	each(remotes, func(r *remote) {
 		if r.err == nil {
 			r.oid, r.err = f.fetchOne(ctx, r, branch)

@@ -2,7 +2,7 @@ package nodeside
 
 import (
 	"bytes"
-	"fmt"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
@@ -18,9 +18,12 @@ import (
 	"troops/nodeside/wire"
 )
 
-// hostile makes a remote with a commit of one tree entry that only git plumbing makes, and
-// returns that commit. Content is the entry's blob.
-func (n *testNode) hostile(remote, mode, name, content string) string {
+// entry is one of a tree that only git plumbing makes.
+type entry struct{ mode, name, content string }
+
+// hostile makes a remote with a commit of these entries, and returns that commit. Content is the entry's
+// blob; that of a tree (40000) is in its file x.
+func (n *testNode) hostile(remote string, entries ...entry) string {
 	n.Helper()
 	in := func(stdin string, args ...string) string {
 		n.Helper()
@@ -30,27 +33,56 @@ func (n *testNode) hostile(remote, mode, name, content string) string {
 		n.check(err)
 		return strings.TrimSpace(string(out))
 	}
-	blob := in(content, "hash-object", "-w", "--stdin")
-	raw := make([]byte, len(blob)/2)
-	_, err := fmt.Sscanf(blob, "%x", &raw)
-	n.check(err)
-	tree := in(mode+" "+name+"\x00"+string(raw), "hash-object", "-w", "-t", "tree", "--literally", "--stdin")
+	tree := func(mode, name, object string) string {
+		raw, err := hex.DecodeString(object)
+		n.check(err)
+		return mode + " " + name + "\x00" + string(raw)
+	}
+	write := func(kind, content string) string {
+		return in(content, "hash-object", "-w", "-t", kind, "--literally", "--stdin")
+	}
+	var all string
+	for _, e := range entries {
+		object := write("blob", e.content)
+		if e.mode == "40000" {
+			object = write("tree", tree("100644", "x", object))
+		}
+		all += tree(e.mode, e.name, object)
+	}
 	parent := in("", "rev-parse", "master")
-	commit := in("", "commit-tree", "-m", "hostile", "-p", parent, tree)
+	commit := in("", "commit-tree", "-m", "hostile", "-p", parent, write("tree", all))
 	in("", "update-ref", "refs/heads/master", commit)
 	return commit
 }
 
 // Objects that were made to do harm where they are checked out do not get in.
 func TestPullChecksObjects(t *testing.T) {
-	for _, test := range []struct{ name, mode, entry, content, want string }{
-		{"submodule's address is an option", "100644", ".gitmodules", "[submodule \"x\"]\n\tpath = x\n\turl = -u./payload\n", "gitmodulesUrl"},
-		{"submodule's name leaves its directory", "100644", ".gitmodules", "[submodule \"../../x\"]\n\tpath = x\n\turl = u\n", "gitmodulesName"},
-		{".git", "100644", ".git", "x", "hasDotgit"},
-		{".GIT", "100644", ".GIT", "x", "hasDotgit"},
-		{"..", "100644", "..", "x", "hasDotdot"},
-		{"a path", "100644", "../../etc/x", "x", "fullPathname"},
-		{".gitmodules is a link", "120000", ".gitmodules", "/etc/passwd", "gitmodulesSymlink"},
+	modules := func(text string) []entry {
+		return []entry{{"100644", ".gitmodules", "[submodule \"x\"]\n\tpath = x\n\turl = u\n" + text}}
+	}
+	file := func(name string) []entry { return []entry{{"100644", name, "x"}} }
+	for _, test := range []struct {
+		name    string
+		entries []entry
+		want    string
+	}{
+		{"submodule's address is an option", modules("\turl = -u./payload\n"), "gitmodulesUrl"},
+		{"submodule's address has a line feed", modules("\turl = \"https://example.com/%0ahost=evil\"\n"), "gitmodulesUrl"},
+		{"submodule's path is an option", modules("\tpath = -x\n"), "gitmodulesPath"},
+		{"submodule's update is a command", modules("\tupdate = !touch /tmp/x\n"), "gitmodulesUpdate"},
+		{"submodule's name leaves its directory", modules("[submodule \"../x\"]\n\tpath = y\n\turl = u\n"), "gitmodulesName"},
+		{"submodule's name leaves it in the middle", modules("[submodule \"a/../../x\"]\n\tpath = y\n\turl = u\n"), "gitmodulesName"},
+		{".git", file(".git"), "hasDotgit"},
+		{".GIT", file(".GIT"), "hasDotgit"},
+		{".git for NTFS", file("git~1"), "hasDotgit"},
+		{".git for HFS", file(".g\u200cit"), "hasDotgit"},
+		{".git is a directory", []entry{{"40000", ".git", "x"}}, "hasDotgit"},
+		{".git is a link", []entry{{"120000", ".git", "/etc"}}, "hasDotgit"},
+		{"..", file(".."), "hasDotdot"},
+		{".. is a directory", []entry{{"40000", "..", "x"}}, "hasDotdot"},
+		{"a path", file("../../etc/x"), "fullPathname"},
+		{".gitmodules is a link", []entry{{"120000", ".gitmodules", "/etc/passwd"}}, "gitmodulesSymlink"},
+		{"a link that is a directory", []entry{{"120000", "d", "/tmp"}, {"40000", "d", "x"}}, "duplicateEntries"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -59,7 +91,7 @@ func TestPullChecksObjects(t *testing.T) {
 			oid := n.commit("deploy", deployHello)
 			n.git("push", "-q", origin, "master")
 			n.mustPull()
-			bad := n.hostile(origin, test.mode, test.entry, test.content)
+			bad := n.hostile(origin, test.entries...)
 			n.refused("remote origin", test.want)
 			n.deployed(oid)
 			if at := n.tip(wire.RemoteRefPrefix + "origin/head"); at == bad {
@@ -67,6 +99,35 @@ func TestPullChecksObjects(t *testing.T) {
 			}
 			n.git("--git-dir="+n.l.Repo(), "fsck")
 		})
+	}
+}
+
+// Links that leave the checkout are left as they are, and nothing is written through them: neither
+// in their own commit nor where a later one has a directory of that name, in whatever case.
+func TestPullLinksOutside(t *testing.T) {
+	n := newTestNode(t)
+	outside := t.TempDir()
+	origin := n.remote("origin")
+	n.check(os.Symlink(outside, filepath.Join(n.work, "link")))
+	n.check(os.Symlink("../../../../../../../../.."+outside, filepath.Join(n.work, "LINK")))
+	n.check(os.Symlink(filepath.Join(outside, "new"), filepath.Join(n.work, "dangling")))
+	oid := n.commit("deploy", deployHello, "Link/x", "written")
+	n.git("push", "-q", origin, "master")
+	n.mustPull()
+	in := n.l.checkout(n.runs()[oid].Run)
+	if to, err := os.Readlink(filepath.Join(in, "link")); err != nil || to != outside {
+		t.Errorf("the link is %q, %v", to, err)
+	}
+	n.git("rm", "-q", "link", "LINK", "dangling")
+	oid = n.commit("link/x", "written", "LINK/x", "written", "dangling", "written")
+	n.git("push", "-q", origin, "master")
+	n.mustPull()
+	n.deployed(oid)
+	if text, err := os.ReadFile(filepath.Join(n.l.checkout(n.runs()[oid].Run), "link", "x")); err != nil || string(text) != "written" {
+		t.Errorf("the file in the link's place: %q, %v", text, err)
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("outside there is %v, %v", left, err)
 	}
 }
 
@@ -79,20 +140,11 @@ func TestPullCorruptPack(t *testing.T) {
 	oid := n.commit("deploy", deployHello, "noise", strings.Repeat("no compression makes this short: 0123456789\n", 50))
 	n.git("push", "-q", origin, "master")
 	var spoil func([]byte) []byte
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rec := httptest.NewRecorder()
-		path, err := exec.LookPath("git")
-		if err != nil {
-			t.Error(err)
+	server := httptest.NewServer(n.gitHTTP(func(body []byte) []byte {
+		if spoil == nil || !bytes.Contains(body, []byte("PACK")) {
+			return body
 		}
-		(&cgi.Handler{Path: path, Args: []string{"http-backend"}, Env: append(n.env(), "GIT_PROJECT_ROOT="+filepath.Dir(origin), "GIT_HTTP_EXPORT_ALL=1")}).ServeHTTP(rec, r)
-		body := rec.Body.Bytes()
-		if bytes.Contains(body, []byte("PACK")) && spoil != nil {
-			body = spoil(body)
-		}
-		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
-		w.WriteHeader(rec.Code)
-		w.Write(body)
+		return spoil(body)
 	}))
 	defer server.Close()
 	n.addRemote("origin", server.URL+"/origin.git")
@@ -112,6 +164,22 @@ func TestPullCorruptPack(t *testing.T) {
 	spoil = nil
 	n.mustPull()
 	n.deployed(oid)
+}
+
+// gitHTTP serves the repositories beside the node as git does, answers changed on their way.
+func (n *testNode) gitHTTP(change func([]byte) []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		path, err := exec.LookPath("git")
+		if err != nil {
+			n.Error(err)
+		}
+		env := append(n.env(), "GIT_PROJECT_ROOT="+filepath.Dir(n.l.Dir), "GIT_HTTP_EXPORT_ALL=1")
+		(&cgi.Handler{Path: path, Args: []string{"http-backend"}, Env: env}).ServeHTTP(rec, r)
+		w.Header().Set("Content-Type", rec.Header().Get("Content-Type"))
+		w.WriteHeader(rec.Code)
+		w.Write(change(rec.Body.Bytes()))
+	})
 }
 
 // A remote that takes the connection and says nothing is left after a while, with all its processes.

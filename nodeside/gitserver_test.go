@@ -20,9 +20,10 @@ type gitServer struct {
 	t    *testing.T
 	addr string
 
-	mu   sync.Mutex
-	host ssh.Signer
-	key  []byte // who may log in
+	mu        sync.Mutex
+	host      ssh.Signer
+	key       []byte // who may log in
+	passwords bool   // keys count for nothing
 }
 
 func newGitServer(t *testing.T, authorized string) *gitServer {
@@ -81,6 +82,13 @@ func (s *gitServer) forget() {
 	s.key = nil
 }
 
+// onlyPasswords has the server take passwords, and nothing else.
+func (s *gitServer) onlyPasswords() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passwords = true
+}
+
 func (s *gitServer) serve(conn net.Conn) {
 	defer conn.Close()
 	s.mu.Lock()
@@ -91,6 +99,19 @@ func (s *gitServer) serve(conn net.Conn) {
 		}
 		return nil, nil
 	}}
+	if s.passwords {
+		config = &ssh.ServerConfig{
+			PasswordCallback: func(_ ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
+				s.t.Errorf("somebody gave the password %q", password)
+				return nil, os.ErrPermission
+			},
+			KeyboardInteractiveCallback: func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+				answers, err := ask("", "", []string{"Password: "}, []bool{false})
+				s.t.Errorf("somebody was asked: %q, %v", answers, err)
+				return nil, os.ErrPermission
+			},
+		}
+	}
 	config.AddHostKey(s.host)
 	s.mu.Unlock()
 	sc, channels, requests, err := ssh.NewServerConn(conn, config)

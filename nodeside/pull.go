@@ -129,11 +129,20 @@ func (p *puller) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// pull fetches from all remotes and queues the run of the furthest commit. One pull at a time.
-func (l Layout) pull(ctx context.Context, q Request) (answer, error) {
+// openPullLock opens the file that a pull locks.
+func (l Layout) openPullLock() (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(l.Dir, "pull.lock"), os.O_RDWR|os.O_CREATE, lockMode)
 	if err != nil {
-		return answer{}, fmt.Errorf("nodeside: opening the pull's lock: %w", err)
+		return nil, fmt.Errorf("nodeside: opening the pull's lock: %w", err)
+	}
+	return lock, nil
+}
+
+// pull fetches from all remotes and queues the run of the furthest commit. One pull at a time.
+func (l Layout) pull(ctx context.Context, q Request) (answer, error) {
+	lock, err := l.openPullLock()
+	if err != nil {
+		return answer{}, err
 	}
 	defer lock.Close()
 	if err := runlog.Lock(lock); err != nil {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -337,32 +335,6 @@ func TestDue(t *testing.T) {
 		}
 		n.check(os.RemoveAll(n.l.Runs()))
 		n.check(os.Mkdir(n.l.Runs(), 0o700))
-	}
-}
-
-// A remote that asks for a name or a password is done with at once.
-func TestPullPrompts(t *testing.T) {
-	n := newTestNode(t)
-	asked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-		w.WriteHeader(http.StatusUnauthorized)
-	}))
-	defer asked.Close()
-	n.addRemote("closed", asked.URL+"/x.git")
-	n.refused("remote closed", "transport 'http' not allowed", "remote.closed.troopsInsecure true")
-	n.git("--git-dir="+n.l.Repo(), "config", "remote.closed.troopsInsecure", "true")
-	n.refused("remote closed", "could not read Username", "terminal prompts disabled")
-}
-
-// Commands in the place of an address are none.
-func TestPullRunsNoCommands(t *testing.T) {
-	n := newTestNode(t)
-	mark := n.l.Dir + ".ran"
-	n.addRemote("ext", "ext::touch "+mark)
-	n.addRemote("dash", "ssh://-oProxyCommand=touch%20"+mark+"/x")
-	n.refused("remote ext", "transport 'ext' not allowed", "remote dash", "strange hostname")
-	if _, err := os.Stat(mark); err == nil {
-		t.Error("a command ran")
 	}
 }
 

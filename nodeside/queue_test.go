@@ -68,6 +68,7 @@ func TestTurns(t *testing.T) {
 	n.git("checkout", "-q", "-b", "side", base)
 	side := n.pushRun(n.commit("x", "y"))
 	n.open(gate)
+	n.awaitEnd(working) // else the same commit again would follow it
 	for _, test := range []struct {
 		name, run string
 		state     wire.State

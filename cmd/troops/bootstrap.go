@@ -39,6 +39,8 @@ login to group troops, whose members may deploy, which is as good as being root 
 differs is changed: a second time nothing, after an upgrade here the program. What runs on a host
 goes on undisturbed. After a failure the host is as it was, or the commands that undo are shown.
 
+Without root on a host, docs/without-root.md has the way: a node that deploys as its own user.
+
 The program is this one for hosts of the same platform, else dist/troops-linux-ARCH beside it
 ('make dist'); its SHA-256 is checked on the host.
 

@@ -7,13 +7,14 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"troops/nodeside/python/installed"
 )
 
 func TestMain(m *testing.M) {
@@ -220,25 +221,16 @@ func wheel(t *testing.T, dir, name, version string, files map[string]string) str
 	return path
 }
 
-// interpreters returns every Python from 3.8 on that PATH and /usr/bin have, by version.
+// interpreters returns every Python of the machine that EnsureVenv finds: as python3, in the
+// directory of the program.
 func interpreters(t *testing.T) map[string]string {
 	t.Helper()
-	names := []string{"/usr/bin/python3", "python3"}
-	for minor := 8; minor < 30; minor++ {
-		names = append(names, fmt.Sprintf("python3.%d", minor))
-	}
-	found := map[string]string{}
-	for _, name := range names {
-		out, err := exec.Command(name, "-I", "-c", "import sys\n"+
-			"if sys.version_info >= (3, 8): print('%d.%d.%d' % sys.version_info[:3], sys.executable)").Output()
-		version, exe, ok := strings.Cut(strings.TrimSpace(string(out)), " ")
-		// EnsureVenv will look for python3 in the same directory.
-		if err == nil && ok && found[version] == "" && sameFile(exe, filepath.Join(filepath.Dir(exe), "python3")) {
-			found[version] = exe
+	found := installed.Pythons(t)
+	for version, exe := range found {
+		if !sameFile(exe, filepath.Join(filepath.Dir(exe), "python3")) {
+			t.Logf("%s is not called python3: left out", exe)
+			delete(found, version)
 		}
-	}
-	if len(found) == 0 {
-		t.Fatal("no python3 from 3.8 on: apt-get install python3 python3-venv")
 	}
 	return found
 }

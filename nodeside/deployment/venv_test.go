@@ -242,6 +242,37 @@ func TestRequirementsOptions(t *testing.T) {
 	}
 }
 
+// TestIncludesAreOfTheKey changes a constraint and an included file: each asks pip again, and what
+// has not changed is found again.
+func TestIncludesAreOfTheKey(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, map[string]string{
+		"deploy.py":        "import foo\nprint('foo', foo.V)\n",
+		"requirements.txt": "-r more/base.txt\n-c limits.txt\n",
+		"more/base.txt":    "foo\n",
+		"limits.txt":       "foo<2\n",
+	})
+	for _, v := range []string{"1", "2"} {
+		wheel(t, n.wheels, "foo", v+".0", map[string]string{"foo.py": "V = " + v + "\n"})
+	}
+	venvs := map[string]bool{}
+	for i, change := range []struct{ file, text, want string }{
+		{"limits.txt", "foo<2\n", "foo 1\n"}, {"limits.txt", "foo<3\n", "foo 2\n"}, {"more/base.txt", "foo<1.5\n", "foo 1\n"},
+		{"more/base.txt", "foo\n", "foo 2\n"}, {"limits.txt", "foo<2\n", "foo 1\n"},
+	} {
+		n.next()
+		n.files(map[string]string{change.file: change.text})
+		venvs[n.venv()] = true
+		n.deploy()
+		if !strings.HasSuffix(n.stdout.String(), change.want) {
+			t.Errorf("change %d: %s: want %q", i, n.said(), change.want)
+		}
+	}
+	if len(venvs) != 3 {
+		t.Errorf("%d virtualenvs, want 3: %v", len(venvs), venvs)
+	}
+}
+
 // TestLocalRequirement installs a package of the checkout: in every run anew.
 func TestLocalRequirement(t *testing.T) {
 	t.Parallel()

@@ -12,32 +12,11 @@ import (
 	"testing"
 
 	"troops/nodeside/python"
+	"troops/nodeside/python/installed"
 )
 
-// interpreters returns every Python from 3.8 on that PATH and /usr/bin have, one of a version.
-func interpreters(t *testing.T) map[string]string {
-	t.Helper()
-	names := []string{"/usr/bin/python3", "python3"}
-	for minor := 8; minor < 30; minor++ {
-		names = append(names, fmt.Sprintf("python3.%d", minor))
-	}
-	found := map[string]string{}
-	for _, name := range names {
-		out, err := exec.Command(name, "-I", "-c", "import sys\n"+
-			"if sys.version_info >= (3, 8): print('%d.%d.%d' % sys.version_info[:3], sys.executable)").Output()
-		version, exe, ok := strings.Cut(strings.TrimSpace(string(out)), " ")
-		if err == nil && ok && found[version] == "" {
-			found[version] = exe
-		}
-	}
-	if len(found) == 0 {
-		t.Fatal("no python3 from 3.8 on: apt-get install python3")
-	}
-	return found
-}
-
 func TestModule(t *testing.T) {
-	for version, exe := range interpreters(t) {
+	for version, exe := range installed.Pythons(t) {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), exe, "-B", "-W", "error", "-m", "unittest", "discover", "-s", "tests", "-t", ".")
@@ -45,6 +24,24 @@ func TestModule(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestReadme has all that the module offers explained where people look first.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("python3", "-B", "-c", "import troops; print(*troops.__all__)").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(out)) {
+		if name != "__version__" && !strings.Contains(string(readme), "| `troops."+name) && !strings.Contains(string(readme), "`troops."+name+"`") &&
+			!strings.Contains(string(readme), "| `@troops."+name) {
+			t.Errorf("README.md says nothing of troops.%s", name)
+		}
 	}
 }
 
@@ -107,7 +104,7 @@ func TestMetadata(t *testing.T) {
 	if err := python.Install(site); err != nil {
 		t.Fatal(err)
 	}
-	for version, exe := range interpreters(t) {
+	for version, exe := range installed.Pythons(t) {
 		cmd := exec.Command(exe, "-B", "-c", "import importlib.metadata as m; d = m.distribution('troops'); "+
 			"print(d.version, d.metadata['Requires-Python'], len(d.files) > 8)")
 		cmd.Env = append(os.Environ(), "PYTHONPATH="+site)

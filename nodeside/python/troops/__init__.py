@@ -16,7 +16,7 @@ A file roles.toml next to it (``[interactive]``, ``hosts = [...]``) is read at i
 
 import atexit
 import os
-from typing import Any, Callable, Dict, Iterable, Optional, Set, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, Optional, Set, TypeVar, Union, overload
 
 from . import _hostname, _report, _rolesfile
 from ._names import check_hosts, check_role, check_roles, host_name
@@ -35,7 +35,7 @@ __all__ = [
     "roles",
 ]
 
-_F = TypeVar("_F", bound=Callable[..., object])
+_F = TypeVar("_F", bound=Callable[[], object])
 
 roles: Set[str] = Roles()
 """The roles active on this machine. ``roles.add('web')`` is ``activate_role('web')``."""
@@ -97,7 +97,11 @@ def deployable(roles: Optional[Iterable[str]] = None) -> Callable[[_F], _F]:
     return decorate
 
 
-def check(roles: Union[None, Iterable[str], Callable[..., object]] = None) -> Any:
+@overload
+def check(roles: _F) -> _F: ...
+@overload
+def check(roles: Optional[Iterable[str]] = None) -> Callable[[_F], _F]: ...
+def check(roles: Union[None, Iterable[str], Callable[[], object]] = None) -> Any:
     """Decorate a function that finds out whether this machine is well, for rollouts.
 
     ``@troops.check``, or ``@troops.check(roles=['web'])`` for machines with a role.
