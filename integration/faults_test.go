@@ -53,13 +53,16 @@ func diskFaults() []fault {
 			files: map[string]string{"requirements.txt": "PyDebianAdmin\n# another key\n"},
 			shows: []string{failed("venv: "), `^victim\.example\.com [!|] .*No space left on device`},
 		}, {
-			name: "disk full while logging", harm: fill(2 << 10), heal: unfill, cut: true, deployed: true,
-			deploy: "for i in range(50000): print('x' * 100)",
-			shows:  []string{`^victim\.example\.com \* [0-9]+ bytes of output are missing here: .*no space left on device`},
+			name: "disk full while logging", harm: fill(2 << 10), heal: unfill + " && rm /run/end", cut: true,
+			deploy: "for i in range(50000): print('x' * 100)\n    open('/run/end', 'w').close()",
+			shows: []string{
+				failed(`log: deploy\.py itself ended well, .* [0-9]+ bytes of output are missing: .*no space left on device: make room on the node \(df -h, df -i\) and push again`),
+				`^victim\.example\.com \* [0-9]+ bytes of output are missing here: .*no space left on device`,
+			},
 		}, {
 			name: "no inode left", heal: fmt.Sprintf(remount, "nr_inodes=0"),
 			harm:  fmt.Sprintf(remount, "nr_inodes=$(($(df --output=iused /var/lib/troops | tail -1) + 3))"),
-			shows: []string{failed(`push: .*did not take the pack: .*disk is full`), `^victim\.example\.com \| .*unable to create .*No space left on device`},
+			shows: []string{failed(`push: .*did not take the pack: .*disk is full, or has no inode left \(df -h and df -i there\)`), `^victim\.example\.com \| .*unable to create .*No space left on device`},
 		}, {
 			name: "read-only file system", harm: fmt.Sprintf(remount, "ro"), heal: fmt.Sprintf(remount, "rw"),
 			shows: []string{failed(`push: .*did not take the pack: .*or its repository not writable`)},
