@@ -34,7 +34,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("git push:\n%s", out)
 	}
 	r := n.runs()[oid]
-	if r.State != wire.Failed || r.Phase != "log" || !strings.Contains(r.Error, "no space left on device: make room on the node ") || n.tip("refs/heads/master") != "" {
+	if r.State != wire.Failed || r.Phase != "log" || !strings.Contains(r.Error, "no space left on device): push again once that is mended: make room on the node (df -h, df -i)") || n.tip("refs/heads/master") != "" {
 		t.Errorf("record %+v", r)
 	}
 	n.lockFree()

@@ -158,7 +158,7 @@ func (f *fetcher) explain(r *remote, said string) error {
 	case strings.Contains(said, "transport 'git' not allowed"), strings.Contains(said, "transport 'http' not allowed"):
 		return fmt.Errorf("%s (nothing protects it on the way; to allow that: git config remote.%s.troopsInsecure true)", text, r.name)
 	}
-	return errors.New(text)
+	return wayOut(errors.New(text))
 }
 
 // each does f for the remotes, some at once.

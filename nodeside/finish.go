@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"troops/gitcli"
 	"troops/nodeside/deployment"
 	"troops/nodeside/runlog"
@@ -44,12 +42,8 @@ func (r *run) keepLog() error {
 	if _, err := os.Stat(filepath.Join(r.l.checkout(r.rec.Run), program)); err != nil {
 		program = "deploy"
 	}
-	way := "look there why (dmesg), and push again"
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		way = "make room on the node (df -h, df -i) and push again"
-	}
 	r.rec.Phase = phaseLog
-	return fmt.Errorf("%s itself ended well, but its log is not whole: %w: %s", program, err, way)
+	return fmt.Errorf("%s itself ended well, but its log is not whole (%w): push again once that is mended", program, err)
 }
 
 // phaseLog is the phase in which a run fails whose log could not be written. It does not begin in
@@ -89,10 +83,14 @@ func (r *run) finish(err error) error {
 
 // fail records why the run failed. Of a deployment that exited, its code says all.
 func (r *run) fail(err error) {
-	r.rec.State, r.rec.Error = wire.Failed, plainError(err).Error()
+	r.rec.State, r.rec.Error = wire.Failed, plainError(wayOut(err)).Error()
 	if errors.As(err, new(cancelledError)) {
 		r.rec.State = wire.Cancelled
 		return
+	}
+	if errors.Is(err, deployment.ErrVenvTimeout) {
+		r.rec.Error += "; where it needs longer: git config " + venvTimeoutKey + " on the node"
+		return // by which signal pip was ended is of no interest
 	}
 	var exit *deployment.ExitError
 	if !errors.As(err, &exit) || r.rec.Signal != "" {

@@ -239,6 +239,10 @@ func (r *run) phases(ctx context.Context) error {
 	if err := r.phase("venv"); err != nil {
 		return err
 	}
+	var err error
+	if spec.VenvTimeout, err = r.l.venvTimeout(ctx); err != nil {
+		return err
+	}
 	venv, err := deployment.EnsureVenv(ctx, spec)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type answer struct {
 func Start(ctx context.Context, l Layout, stdin io.Reader, stdout io.Writer) error {
 	a, err := start(ctx, l, stdin)
 	if err != nil {
+		err = wayOut(err)
 		a.Error = err.Error()
 	}
 	if e := json.NewEncoder(stdout).Encode(a); e != nil {
