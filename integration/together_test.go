@@ -127,14 +127,16 @@ func togetherCancel(t *testing.T, s *station, v *invariants, nodes []*testnode.N
 	v.at(t, s, nodes, head)
 }
 
-// togetherTaken leaves a node with a run that works and one that waits for it: nobody who follows
-// is needed for either.
+// togetherTaken leaves a node with a run that works, one that waits for it, and one that takes the
+// place of that: nobody who follows is needed for any.
 func togetherTaken(t *testing.T, s *station, v *invariants, nodes []*testnode.Node) {
 	n := nodes[0]
 	here := []string{"push", "--no-wait", "--host", n.Name}
 	first := s.commit(map[string]string{"deploy.py": hosts(nodes, alone+gate)})
 	s.troops(here...).exits(0).shows(`^troops: 1 node: 1 started in `)
-	later := s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
+	s.commit(map[string]string{"deploy.py": hosts(nodes, alone), "o": "1"})
+	s.troops(here...).exits(0).shows(`^troops: 1 node: 1 started in `)
+	later := s.commit(map[string]string{"o": "2"})
 	p := s.troops(here...).exits(0)
 	p.shows(`^troops: 1 node: 1 started in `)
 	m := regexp.MustCompile(`started run ([0-9A-Z]{26})`).FindStringSubmatch(p.stdout.String())
@@ -145,6 +147,9 @@ func togetherTaken(t *testing.T, s *station, v *invariants, nodes []*testnode.No
 	open(t, n)
 	tail.exits(0).shows(`\* waiting for run [0-9A-Z]{26} of `+first[:12]+` by ubuntu \(\S+\), since `, `\| at work$`)
 	v.at(t, s, nodes[:1], later)
+	if history := n.Run(t, "troops node history"); !strings.Contains(history, "gave way to") {
+		t.Errorf("the node's history:\n%s", history)
+	}
 	s.troops("push").exits(0).shows(`^troops: 2 nodes: 1 deployed, 1 current in `)
 	v.at(t, s, nodes, later)
 }
