@@ -73,6 +73,9 @@ func TestOrdinaryUsersGetNothing(t *testing.T) {
 			t.Errorf("a member of group troops sees by %s\n%s", command, out)
 		}
 	}
+	if out := n.Run(t, "su -s /bin/bash member -c 'troops node status --text'"); !strings.Contains(out, ", as "+n.Name) || !strings.Contains(out, ": deployed\n") {
+		t.Errorf("a member of group troops sees the status\n%s", out)
+	}
 }
 
 // state is what there is of a node's files, and the modes and owners, without what reading changes.

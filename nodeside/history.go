@@ -91,8 +91,8 @@ func (show shower) Frames(b []byte) error {
 // Idle implements [runlog.Sink].
 func (shower) Idle() error { return nil }
 
-// Summary says in one line how a run ended, or how far it is. It may hold text of the deployment:
-// not safe for a terminal.
+// Summary says in one line how a run ended, or how far it is, without its name and commit. It may
+// hold text of the deployment: not safe for a terminal.
 func Summary(r wire.Result) string {
 	switch r.State {
 	case wire.Running:
@@ -102,5 +102,6 @@ func Summary(r wire.Result) string {
 	case wire.Joined:
 		return "the same as run " + r.Other
 	}
-	return strings.TrimPrefix(summary(r), "run "+r.Run+" ")
+	text := strings.TrimPrefix(summary(r), "run "+r.Run+" ")
+	return strings.TrimPrefix(text, short(r.Commit)+" ")
 }

@@ -89,6 +89,9 @@ func (l Layout) lockQueue() (*os.File, error) {
 // hostFile keeps the name that the last push gave the node.
 func (l Layout) hostFile() string { return filepath.Join(l.Dir, "hostname") }
 
+// hostMode lets all read the name who may look into the node's directory.
+const hostMode = 0o644
+
 // hostname is the kept name, empty where there is none that holds.
 func (l Layout) hostname() string {
 	b, err := os.ReadFile(l.hostFile())

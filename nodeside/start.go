@@ -236,7 +236,7 @@ func (l Layout) join(q Request, r wire.Result) error {
 // begin queues q's run and starts its process.
 func (l Layout) begin(ctx context.Context, q Request) error {
 	if q.Host != "" && q.Host != l.hostname() {
-		err := renameio.WriteFile(l.hostFile(), []byte(q.Host+"\n"), runlog.FileMode, renameio.WithTempDir(l.Dir))
+		err := renameio.WriteFile(l.hostFile(), []byte(q.Host+"\n"), hostMode, renameio.WithTempDir(l.Dir))
 		if err != nil {
 			return fmt.Errorf("nodeside: keeping the node's name: %w", err)
 		}

@@ -294,6 +294,7 @@ func TestStates(t *testing.T) {
 		l.Emit(push.Phase{Node: h, Phase: phase, At: clock})
 	}
 	l.Emit(push.Finished{Node: "web-3", Outcome: push.Failed{Phase: "deploy", ExitCode: 1}})
+	l.Emit(out("db", push.Stderr, "a whole line\n\x1b]0;x\x07of what comes now the start is left out: do you want to \"continue\"? [Y/n] "))
 	clock = clock.Add(20 * time.Second)
 	for _, h := range []string{"web-1", "web-2", "x", "y"} {
 		l.Emit(out(h, push.Stdout, "a part"))
@@ -307,7 +308,7 @@ troops:     running venv: db (1)
 troops:     running deploy: web-[1,2] (2)
 troops:     waiting: z (1)
 troops:     failed: web-3 (1)
-troops:     quiet for 20s: db (venv)
+troops:     quiet for 20s: db (venv: "…ft out: do you want to \"continue\"? [Y/n]")
 `
 	if w.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", w.String(), want)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"troops/push"
 )
 
@@ -75,6 +77,18 @@ func (n *node) stream(s push.Stream) (*lineBuffer, mark) {
 		return &n.partial[2], markOut
 	}
 	return &n.partial[0], markOut
+}
+
+// unended is the end of the line that the node has begun and not ended, made safe; empty where
+// there is none.
+func (n *node) unended() string {
+	for i := range n.partial {
+		if b := &n.partial[i]; b.pending() {
+			text := strings.TrimSpace(Sanitize(string(b.text)))
+			return ansi.TruncateLeft(text, ansi.StringWidth(text)-unendedWidth, "…")
+		}
+	}
+	return ""
 }
 
 // finish records a node's last event, and lets go of the memory that is not needed any more.

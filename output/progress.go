@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 
 	// slowStates is how many of them are named to someone who asks for the state of all.
 	slowStates = 20
+
+	// unendedWidth is how much of a line without an end is shown, in cells: its end.
+	unendedWidth = 40
 )
 
 // progress is how far a rollout is.
@@ -105,14 +109,25 @@ func (p *progress) holdUp(most int) string {
 			last = age
 		}
 		b.WriteString(n.name)
-		if phase := n.watch.phase(); phase != "" {
-			b.WriteString(" (" + phase + ")")
-		}
+		b.WriteString(p.doing(n))
 	}
 	if more := len(p.slow) - most; more > 0 {
 		fmt.Fprintf(&b, " and %d more", more)
 	}
 	return b.String()
+}
+
+// doing is the phase of a node, and of one that is quiet how the line begins that it has not ended:
+// it may be a question that nobody answers.
+func (p *progress) doing(n *node) string {
+	what := n.watch.phase()
+	if line := n.unended(); p.quiet && line != "" {
+		what = strings.TrimPrefix(what+": "+strconv.Quote(line), ": ")
+	}
+	if what == "" {
+		return ""
+	}
+	return " (" + what + ")"
 }
 
 // present are the kinds that have nodes, in the order of the summary.

@@ -198,6 +198,9 @@ func (s *teller) times(reports []*report) {
 	}
 	var parts []string
 	for _, t := range phases {
+		if duration(t.longest) == duration(0) {
+			continue // on no node worth a word
+		}
 		part := t.phase + " " + duration(t.median)
 		if len(reports) > 1 {
 			part += fmt.Sprintf(" (%s %s)", t.slowest.name, duration(t.longest))
@@ -208,7 +211,9 @@ func (s *teller) times(reports []*report) {
 	if len(reports) > 1 {
 		lead = "time in each phase, median (longest): "
 	}
-	s.say("%s%s", lead, strings.Join(parts, ", "))
+	if len(parts) > 0 {
+		s.say("%s%s", lead, strings.Join(parts, ", "))
+	}
 	if len(of(reports, push.KindNotStarted)) < len(reports)-slowestShown {
 		var nodes []string
 		for _, r := range slowest(reports, slowestShown) {

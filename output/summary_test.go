@@ -84,8 +84,8 @@ web4  | step 14
 web4  | step 15
 web4  ! no space left
 web5  * refused: not a fast-forward; fetch first
-web2  * unreachable: sshx: dialing web2: connection refused
-web3  * unreachable: sshx: host key of web3 has changed
+web2  * unreachable: dialing web2: connection refused
+web3  * unreachable: host key of web3 has changed
 `
 	if got := summary(Options{}, events...); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -270,6 +270,7 @@ func TestSummaryOfTimes(t *testing.T) {
 	for i, h := range hosts[:4] {
 		deploy := time.Duration(i+1) * 10 * time.Second
 		events = append(events, push.Phase{Node: h, Phase: push.PhaseConnect, At: begin.Add(-deploy - time.Second)},
+			push.Phase{Node: h, Phase: "checkout", At: begin.Add(-deploy - time.Millisecond)}, // 0.0s: left out
 			push.Phase{Node: h, Phase: "deploy", At: begin.Add(-deploy)},
 			push.Finished{Node: h, Outcome: push.Deployed{}, Took: deploy + time.Second})
 	}
@@ -284,7 +285,7 @@ troops: slowest nodes: web4 41.0s, web3 31.0s, web2 21.0s
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	one := planOne("web1")
-	if got := summary(Options{}, one, events[1], events[2], events[3]); got != "troops: 1 node: 1 deployed in 12.3s\ntroops: time in each phase: connect 1.0s, deploy 10.0s\n" {
+	if got := summary(Options{}, one, events[1], events[2], events[3], events[4]); got != "troops: 1 node: 1 deployed in 12.3s\ntroops: time in each phase: connect 1.0s, deploy 10.0s\n" {
 		t.Errorf("of one node: %s", got)
 	}
 	if got := summary(Options{}, one, events[1], done("web1", push.Current{})); strings.Contains(got, "time in") {

@@ -116,7 +116,7 @@ func (o Failed) String() string {
 		fmt.Fprintf(&b, ": exit code %d", o.ExitCode)
 	}
 	if o.Err != nil {
-		fmt.Fprintf(&b, ": %v", o.Err)
+		b.WriteString(": " + plain(o.Err))
 	}
 	return b.String()
 }
@@ -130,15 +130,18 @@ func (o Refused) String() string {
 }
 
 // String implements [Outcome].
-func (o Unreachable) String() string { return fmt.Sprintf("unreachable: %v", o.Err) }
+func (o Unreachable) String() string { return "unreachable: " + plain(o.Err) }
 
 // String implements [Outcome].
 func (o Unknown) String() string {
 	if o.Run == "" {
-		return fmt.Sprintf("unknown: %v; push again to see", o.Err)
+		return fmt.Sprintf("unknown: %s; push again to see", plain(o.Err))
 	}
-	return fmt.Sprintf("unknown: %v (run %s); push again to follow it", o.Err, o.Run)
+	return fmt.Sprintf("unknown: %s (run %s); push again to follow it", plain(o.Err), o.Run)
 }
+
+// plain is an error without the name of the package that it comes from, which tells a user nothing.
+func plain(err error) string { return strings.TrimPrefix(fmt.Sprint(err), "sshx: ") }
 
 // String implements [Outcome].
 func (o Superseded) String() string { return "superseded by " + o.By }

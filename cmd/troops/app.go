@@ -71,7 +71,7 @@ func newApp(g *global) *cli.App {
 			&cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true},
 		},
 		Commands: []*cli.Command{
-			newPush(g), newPull(g), newCancel(g), newStatus(g), newTail(g), newHosts(g), newDoctor(g), newBootstrap(g), newDeploy(g), newDemo(g), newNode(g),
+			newPush(g), newPull(g), newCancel(g), newStatus(g), newTail(g), newHosts(g), newDoctor(g), newBootstrap(g), newUserdata(g), newDeploy(g), newDemo(g), newNode(g),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -72,12 +72,8 @@ func runBootstrap(ctx context.Context, g *global, o bootstrapOptions, names []st
 		return err
 	}
 	work := bootstrap.Options{Programs: bootstrap.NewPrograms(o.binary, own), InstallPackages: o.packages, Parallel: o.parallel}
-	for _, s := range o.remotes.Value() {
-		r, err := bootstrap.ParseRemote(s)
-		if err != nil {
-			return usagef("--remote: %v", err)
-		}
-		work.Remotes = append(work.Remotes, r)
+	if work.Remotes, err = parseRemotes(o.remotes.Value()); err != nil {
+		return err
 	}
 	repo, err := openRepository(ctx, g.dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 
@@ -19,25 +20,39 @@ const (
 	programFiles = 12 // of a host that is reached by ssh processes: three pipes and a handle each, or a master's
 )
 
-// fitFiles lowers how many hosts are contacted at once to what the limit on open files allows,
-// and says so where it does.
-func (g *global) fitFiles(r *push.Rollout, o *sshx.Options) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return // a system that tells no limit
+// hostsByFiles is how many hosts may be in contact at once by the limit on open files, at least one.
+func hostsByFiles(o sshx.Options) (hosts int, limit uint64, known bool) {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0, 0, false // a system that tells no limit
 	}
 	each := uint64(nativeFiles)
 	if o.Transport == sshx.TransportOpenSSH || o.Program != nil {
 		each = programFiles
 	}
 	room := uint64(1)
-	if limit.Cur > ownFiles {
-		room = max(1, (limit.Cur-ownFiles)/each)
+	if l.Cur > ownFiles {
+		room = max(1, (l.Cur-ownFiles)/each)
 	}
+	return int(min(room, math.MaxInt32)), l.Cur, true
+}
+
+// fitFiles lowers how many hosts are contacted at once to what the limit on open files allows,
+// and says so where it does.
+func (g *global) fitFiles(r *push.Rollout, o *sshx.Options) {
+	room, limit, known := hostsByFiles(*o)
 	wanted := min(cmp.Or(r.Parallel, push.DefaultParallel), len(r.Targets))
-	if room >= uint64(wanted) {
+	if !known || room >= wanted {
 		return
 	}
-	r.Parallel, o.MaxSurvey = int(room), int(room)
-	fmt.Fprintf(g.err, "troops: %d at once instead of %d: the limit on open files is %d (ulimit -n)\n", room, wanted, limit.Cur)
+	r.Parallel, o.MaxSurvey = room, room
+	fmt.Fprintf(g.err, "troops: %d at once instead of %d: the limit on open files is %d (ulimit -n)\n", room, wanted, limit)
+}
+
+// allAtOnce is an error where the limit on open files does not allow to follow so many hosts.
+func allAtOnce(hosts int, o sshx.Options) error {
+	if room, limit, known := hostsByFiles(o); known && room < hosts {
+		return usagef("%d hosts cannot be followed at once, %d can: the limit on open files is %d (ulimit -n): raise it, or choose hosts (--host, --role)", hosts, room, limit)
+	}
+	return nil
 }

@@ -56,15 +56,7 @@ func newNode(g *global) *cli.Command {
 					return nodeside.Run(context.WithoutCancel(c.Context), layout(), c.Args().First())
 				},
 			},
-			{
-				Name: "status", Usage: "print what is deployed and what runs, for a workstation", Hidden: true,
-				Action: func(c *cli.Context) error {
-					if c.Args().Present() {
-						return usagef("node status takes no arguments")
-					}
-					return nodeside.WriteStatus(c.Context, layout(), g.out)
-				},
-			},
+			newNodeStatus(g, layout),
 			{
 				Name: "check", Usage: "run the checks of what is deployed, and print the frames of the run's log", Hidden: true, ArgsUsage: "RUN [WHO]",
 				Action: func(c *cli.Context) error {
@@ -76,7 +68,7 @@ func newNode(g *global) *cli.Command {
 			},
 			newNodePull(g, layout),
 			{
-				Name: "key", Usage: "print the public key with which the node pulls", Hidden: true,
+				Name: "key", Usage: "print the public key with which the node pulls",
 				Action: func(c *cli.Context) error {
 					if c.Args().Present() {
 						return usagef("node key takes no arguments")

@@ -10,7 +10,6 @@ import (
 
 	"github.com/muesli/termenv"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"troops/nodeside/wire"
 	"troops/output"
@@ -139,8 +138,8 @@ func printStatusJSON(w io.Writer, r *push.Rollout, states []push.NodeState) erro
 
 // clearScreen empties a terminal; other writers get a blank line.
 func clearScreen(w io.Writer) {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		termenv.NewOutput(f).ClearScreen()
+	if isTerminal(w) {
+		termenv.NewOutput(w).ClearScreen()
 		return
 	}
 	_, _ = io.WriteString(w, "\n") // the next write tells of an error

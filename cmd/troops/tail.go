@@ -113,6 +113,9 @@ func runTail(ctx context.Context, g *global, o tailOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := allAtOnce(len(r.Targets), options); err != nil {
+		return err
+	}
 	var hosts []string
 	for _, t := range r.Targets {
 		hosts = append(hosts, t.Host)

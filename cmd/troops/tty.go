@@ -12,6 +12,12 @@ import (
 	"golang.org/x/term"
 )
 
+// isTerminal reports whether a person reads or writes at the other end.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // console is the terminal of whoever started the command, where something is asked.
 type console struct {
 	out      io.Writer
@@ -22,8 +28,7 @@ type console struct {
 // openConsole gives the terminal, or nil where nobody is there to answer: standard input is no
 // terminal, or there is none that belongs to the process. Close it with release.
 func openConsole(stdin io.Reader) (c *console, release func()) {
-	f, ok := stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(stdin) {
 		return nil, func() {}
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
