@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -292,5 +293,6 @@ func (n *node) verify(ctx context.Context, joined bool) error {
 		n.result.Notes = append(n.result.Notes, "the connection that ssh keeps open has the groups from before: a push works once `ssh -O exit` has ended it")
 		return nil
 	}
-	return n.fail("looking at the new node", err, "everything is installed: `troops doctor "+n.host+"` shows more")
+	hint := cmp.Or(push.Upgrade(err, n.host, push.DefaultRepoPath), "everything is installed: `troops doctor "+n.host+"` shows more")
+	return n.fail("looking at the new node", err, hint)
 }

@@ -193,7 +193,7 @@ func (d *Doctor) repository(ctx context.Context, r *Report, conn *sshx.Conn) {
 	look, err := push.LookAt(ctx, push.SSHConn(conn), d.repoPath)
 	switch {
 	case err != nil:
-		r.add("repository", Bad, err.Error(), "")
+		r.add("repository", Bad, err.Error(), push.Upgrade(err, r.Host, d.repoPath))
 	case !look.Troops:
 		r.add("repository", Good, d.repoPath+": a plain repository, its own hooks run", "")
 	case look.At == "":

@@ -36,6 +36,9 @@ func TestInit(t *testing.T) {
 		t.Errorf("no %s", wire.AdvertisedRef)
 	}
 	checkKey(t, n.l.Key())
+	if to, err := os.Readlink(usual(n.l)); err != nil || to != "id_ed25519.pub" {
+		t.Errorf("%s leads to %q, %v", usual(n.l), to, err)
+	}
 	for path, want := range map[string]os.FileMode{n.l.Dir: 0o700, n.l.Repo(): 0o700, n.l.Runs(): 0o700, n.l.Key(): 0o600, n.l.Hook("proc-receive"): 0o755} {
 		info, err := os.Stat(path)
 		n.check(err)
@@ -44,6 +47,8 @@ func TestInit(t *testing.T) {
 		}
 	}
 }
+
+func usual(l Layout) string { return filepath.Join(filepath.Dir(l.Key()), usualKey) }
 
 func checkKey(t *testing.T, path string) {
 	t.Helper()
@@ -75,8 +80,13 @@ func TestInitAgain(t *testing.T) {
 	n.check(os.Remove(n.l.Hook("proc-receive")))
 	n.check(os.Chmod(n.l.Dir, 0o777))
 	n.git("--git-dir="+n.l.Repo(), "config", "--add", "receive.procReceiveRefs", "refs/tags")
+	n.git("--git-dir="+n.l.Repo(), "update-ref", "refs/troops/v0", wire.AdvertisedRef)
+	n.check(os.Remove(usual(n.l))) // as on nodes that were made before there was one
 	n.init()
-	for _, want := range []string{"wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
+	if refs := n.git("--git-dir="+n.l.Repo(), "for-each-ref", "--format=%(refname)", "refs/troops/v*"); refs != wire.AdvertisedRef {
+		t.Errorf("it speaks %q", refs)
+	}
+	for _, want := range []string{"made " + usual(n.l), "removed refs/troops/v0, of another troops", "wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
 		if !strings.Contains(n.out.String(), want+"\n") && !strings.Contains(n.out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &n.out)
 		}
@@ -84,6 +94,13 @@ func TestInitAgain(t *testing.T) {
 	n.init()
 	if got := n.out.String(); got != "nothing to change\n" {
 		t.Errorf("a last init says\n%s", got)
+	}
+	// A file of that name is somebody's own.
+	n.check(os.Remove(usual(n.l)))
+	n.check(os.WriteFile(usual(n.l), []byte("another key\n"), 0o600))
+	n.init()
+	if got, err := os.ReadFile(usual(n.l)); err != nil || string(got) != "another key\n" || n.out.String() != "nothing to change\n" {
+		t.Errorf("%q in its place, %v, init says\n%s", got, err, &n.out)
 	}
 }
 

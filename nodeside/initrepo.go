@@ -100,31 +100,72 @@ func (n *initer) setConfig(ctx context.Context, key string, values []string) err
 	return nil
 }
 
-// makeRef makes the ref by which a workstation knows the node.
+// makeRef makes the ref by which a workstation knows the node and its version, and removes
+// that of another program that was here before.
 func (n *initer) makeRef(ctx context.Context) error {
-	tip, err := n.l.tip(ctx, wire.AdvertisedRef)
-	if err != nil || tip != "" {
-		return err
-	}
 	git := n.l.git()
-	text := fmt.Sprintf("troops node, protocol %d\n", wire.Version)
-	blob, err := git.Run(ctx, strings.NewReader(text), "hash-object", "-w", "--stdin")
-	if err == nil {
-		_, err = git.Run(ctx, nil, "update-ref", wire.AdvertisedRef, strings.TrimSpace(string(blob)), "")
-	}
+	out, err := git.Run(ctx, nil, "for-each-ref", "--format=%(refname)", wire.VersionRefPrefix+"*")
 	if err != nil {
+		return fmt.Errorf("nodeside: looking for %s: %w", wire.AdvertisedRef, err)
+	}
+	refs := slices.DeleteFunc(strings.Fields(string(out)), func(ref string) bool { return !wire.IsVersionRef(ref) })
+	missing := !slices.Contains(refs, wire.AdvertisedRef)
+	others := slices.DeleteFunc(refs, func(ref string) bool { return ref == wire.AdvertisedRef })
+	if !missing && len(others) == 0 {
+		return nil
+	}
+	var update strings.Builder // all of it or nothing
+	for _, ref := range others {
+		fmt.Fprintf(&update, "delete %s\n", ref)
+	}
+	if missing {
+		text := "troops node, protocol " + wire.Version + "\n"
+		blob, err := git.Run(ctx, strings.NewReader(text), "hash-object", "-w", "--stdin")
+		if err != nil {
+			return fmt.Errorf("nodeside: making %s: %w", wire.AdvertisedRef, err)
+		}
+		fmt.Fprintf(&update, "create %s %s", wire.AdvertisedRef, blob)
+	}
+	if _, err := git.Run(ctx, strings.NewReader(update.String()), "update-ref", "--stdin"); err != nil {
 		return fmt.Errorf("nodeside: making %s: %w", wire.AdvertisedRef, err)
 	}
-	n.did("made %s", wire.AdvertisedRef)
+	if missing {
+		n.did("made %s", wire.AdvertisedRef)
+	}
+	for _, ref := range others {
+		n.did("removed %s, of another troops", ref)
+	}
 	return nil
 }
 
-// makeKey makes the key pair with which the node pulls.
+// makeKey makes the key pair with which the node pulls, and the name by which people may look
+// for its public half.
 func (n *initer) makeKey(context.Context) error {
 	path := n.l.Key()
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = n.makeKeyPair(path)
+	}
+	if err != nil {
 		return err
 	}
+	link := filepath.Join(filepath.Dir(path), usualKey)
+	err = os.Symlink(filepath.Base(path)+".pub", link)
+	if errors.Is(err, fs.ErrExist) { // it is ours, or the administrator's own
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: naming the node's key: %w", err)
+	}
+	n.did("made %s", link)
+	return nil
+}
+
+// usualKey is where the public key of an RSA pair would be: the name that the documents which
+// troops began with tell people to look for.
+const usualKey = "id_rsa.pub"
+
+func (n *initer) makeKeyPair(path string) error {
 	public, private, err := newKey()
 	if err != nil {
 		return fmt.Errorf("nodeside: making the node's key: %w", err)

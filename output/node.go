@@ -110,7 +110,7 @@ func (n *node) finish(e push.Finished, at time.Time) {
 // ending is equal for nodes of which the summary has the same to tell.
 func (r *report) ending() string {
 	var b strings.Builder
-	b.WriteString(r.text + "\n" + r.log)
+	b.WriteString(forHost(r.text, r.host) + "\n" + r.log)
 	r.tail.each(func(m mark, text []byte) {
 		b.WriteString("\n" + string(rune(m)))
 		b.Write(text)

@@ -29,7 +29,7 @@ func Plan(w io.Writer, r *push.Rollout, plans []push.NodePlan, changes map[gitwi
 		if n.Outcome == nil {
 			continue
 		}
-		text := strings.ReplaceAll(n.Outcome.String(), n.Target.Host, "it") // as far as the name goes, the same
+		text := nameless(n.Outcome.String(), n.Target.Host)
 		idle[text] = append(idle[text], n.Target.Host)
 	}
 	for _, nodes := range gets {

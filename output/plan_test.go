@@ -24,9 +24,11 @@ func TestPlanIsFoldedAndSafe(t *testing.T) {
 		{Target: node("web-4"), At: new, Outcome: push.Current{}}, {Target: node("web-5"), At: new, Outcome: push.Current{}},
 		{Target: node("gone-1"), Outcome: push.Unreachable{Err: errors.New("dialling gone-1: refused\r\n\x1b]0;x\x07")}},
 		{Target: node("gone-2"), Outcome: push.Unreachable{Err: errors.New("dialling gone-2: refused\r\n\x1b]0;x\x07")}},
+		{Target: node("old-1"), Outcome: push.Refused{Reason: "older", Hint: "upgrade it with troops bootstrap old-1"}},
+		{Target: node("old-2"), Outcome: push.Refused{Reason: "older", Hint: "upgrade it with troops bootstrap old-2"}},
 	}
 	if got, want := strings.Join(comparedLines(push.Compared{Commit: string(new), Plans: plans, Commits: []string{"9f8e7d6 Mend", "5555555 Before"}, Pending: 2}), "\n"),
-		`3 nodes get 12 commits (1a2b3c4..9f8e7d6), 1 node gets a first deployment, 1 node goes back to 9f8e7d6, 1 node gets 9f8e7d6 again, 1 node gets 1 commit (fa45000..9f8e7d6), 2 current, 2 unreachable, 2 not reached yet
+		`3 nodes get 12 commits (1a2b3c4..9f8e7d6), 1 node gets a first deployment, 1 node goes back to 9f8e7d6, 1 node gets 9f8e7d6 again, 1 node gets 1 commit (fa45000..9f8e7d6), 2 current, 2 refused, 2 unreachable, 2 not reached yet
     9f8e7d6 Mend
     5555555 Before
     and 10 more`; got != want {
@@ -38,7 +40,7 @@ func TestPlanIsFoldedAndSafe(t *testing.T) {
 	var b strings.Builder
 	err := Plan(&b, r, plans, map[gitwire.OID]push.Change{old: {Commits: []string{"9f8e7d6 Mend\x1b[2J it", "5555555 Before"}, Files: []string{"deploy.py"}},
 		far: {Commits: []string{"9f8e7d6 Mend"}, Lost: []string{"fa45000 Bad\r"}}})
-	want := `troops: 9f8e7d6 "Mend\x1b[2J it" to 11 nodes
+	want := `troops: 9f8e7d6 "Mend\x1b[2J it" to 13 nodes
 troops: 3 nodes get 12 commits (1a2b3c4..9f8e7d6): web-[1-3]
 troops:     9f8e7d6 Mend^[[2J it
 troops:     5555555 Before
@@ -53,6 +55,7 @@ troops:     and 10 more
 troops: 1 node gets 1 commit (fa45000..9f8e7d6): db-1
 troops:     9f8e7d6 Mend
 troops: 2 nodes current: web-[4,5]
+troops: 2 nodes refused: older; upgrade it with troops bootstrap HOST: old-[1,2]
 troops: 2 nodes unreachable: dialling it: refused^M\n^[]0;x^G: gone-[1,2]
 `
 	if got := b.String(); err != nil || got != want {

@@ -141,10 +141,10 @@ func statusOf(s push.NodeState) statusLine {
 	}
 	switch {
 	case s.Err != nil:
-		l.add(strings.ReplaceAll(s.Err.Error(), s.Target.Host, "it"))
+		l.add(nameless(s.Err.Error(), s.Target.Host))
 		return l
 	case n == nil && !s.Plain:
-		l.add("its troops is too old to tell more")
+		l.add("its troops is too old to tell more: troops bootstrap upgrades it")
 	}
 	if n == nil {
 		return l
@@ -161,6 +161,17 @@ func statusOf(s push.NodeState) statusLine {
 	}
 	l.add(about)
 	return l
+}
+
+// nameless is what was said of a node without its name, since the same may be said of others.
+func nameless(text, host string) string {
+	return strings.ReplaceAll(forHost(text, host), host, "it")
+}
+
+// forHost has the command that upgrades a node for any of its kind.
+func forHost(text, host string) string {
+	const command = "troops bootstrap "
+	return strings.ReplaceAll(text, command+host, command+"HOST")
 }
 
 // deployedText says how what a node has deployed stands to what was asked about.

@@ -174,6 +174,23 @@ web2  ! SyntaxError: not alike
 	}
 }
 
+// TestSummaryOfAnOldFleet tells once how to upgrade nodes, though each has a command of its own.
+func TestSummaryOfAnOldFleet(t *testing.T) {
+	plan, hosts := planOf(12)
+	events := []push.Event{plan}
+	for _, h := range hosts {
+		events = append(events, done(h, push.Refused{Reason: "older", Hint: "upgrade it with troops bootstrap " + h}))
+	}
+	want := `troops: 12 nodes: 12 refused in 12.3s
+web1  * refused: older; upgrade it with troops bootstrap web1
+troops: the same on web2, web3, web4, web5, web6, web7, web8, web9, web10, web11,
+troops: the same on web12
+`
+	if got := summary(Options{Width: 60}, events...); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestSummaryFoldsNotStarted(t *testing.T) {
 	plan, hosts := planOf(500)
 	events := []push.Event{plan}

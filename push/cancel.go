@@ -34,6 +34,9 @@ func (n *node) cancel(ctx context.Context, run string) (*wire.Result, error) {
 		return nil, err
 	}
 	defer n.hangUp()
+	if _, _, err := n.advertised(ctx); err != nil {
+		return nil, err // one of another version is not asked for what it may take for something else
+	}
 	f := n.follower(run)
 	word, err := QuotePath(run)
 	if err != nil {
@@ -45,10 +48,10 @@ func (n *node) cancel(ctx context.Context, run string) (*wire.Result, error) {
 	}
 	a, err := f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
 	if errors.Is(err, errNoAttach) {
-		return nil, fmt.Errorf("cancelling run %s: %s (if this says nothing of the run: is its troops older than this one?)", run, oneLine(err))
+		return nil, fmt.Errorf("cancelling run %s: %s (if this says nothing of the run, its troops may be older than this one: %s)", run, oneLine(err), n.upgrade())
 	}
 	if err != nil {
-		return nil, err
+		return nil, n.versioned(err)
 	}
 	defer a.close()
 	r, err := f.read(a)

@@ -14,7 +14,7 @@ import (
 // is a troops node's, and the commit that the branch is at, empty for none. A node does not
 // name its branch, so the name counts only where the second channel is refused.
 func deployedBranch(adv *gitwire.Advertisement, want string) (branch string, troops bool, at gitwire.OID) {
-	if _, troops = adv.Ref(wire.AdvertisedRef); !troops {
+	if troops, _ = speaks(adv); !troops {
 		at, _ = adv.Ref(want)
 		return want, false, at
 	}

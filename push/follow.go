@@ -56,8 +56,8 @@ type attachment struct {
 }
 
 // attach opens a channel that follows the run. An error wraps errNoAttach where the node cannot
-// attach at all: no second channel, a forced command, no troops. Then nothing has been sent that
-// matters.
+// attach at all: no second channel, a forced command, no troops; it is a *wire.VersionError where
+// it speaks another version. Then nothing has been sent that matters.
 func (f *follower) attach(ctx context.Context, conn Conn, repo string) (*attachment, error) {
 	a, err := f.followBy(ctx, conn, repo, fmt.Sprintf("attach %s %d", f.run, f.offset))
 	if err == nil {
@@ -89,8 +89,10 @@ func (f *follower) followBy(ctx context.Context, conn Conn, repo, command string
 		return a, nil
 	}
 	var lost *sshx.LostError
+	var other *wire.VersionError
 	ended := a.close()
 	switch {
+	case errors.As(err, &other):
 	case !inTime:
 		err = fmt.Errorf("attaching to the run: %w", errSilent)
 	case errors.As(ended, &lost):

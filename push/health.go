@@ -64,6 +64,6 @@ func (n *node) stillThere(ctx context.Context, cause error) Outcome {
 	case at != n.rollout.Commit:
 		return Superseded{By: string(at)}
 	}
-	n.note("its checks cannot be run: %s", oneLine(fmt.Errorf("%w: is its troops older than this one?", cause)))
+	n.note("its checks cannot be run: %s", oneLine(fmt.Errorf("%w: is its troops older than this one? %s", cause, n.upgrade())))
 	return nil
 }

@@ -16,8 +16,8 @@ type Look struct {
 
 // LookAt opens a repository as a push does, reads its refs and leaves: it shows that a push
 // would get that far, and changes nothing. An empty path is [DefaultRepoPath]. The connection
-// is closed if the node does not keep to the protocol. Errors are *RepoError, or of the
-// connection.
+// is closed if the node does not keep to the protocol. Errors are *RepoError, *wire.VersionError,
+// or of the connection.
 func LookAt(ctx context.Context, conn Conn, path string) (Look, error) {
 	var l limits
 	l.fill()
@@ -27,7 +27,7 @@ func LookAt(ctx context.Context, conn Conn, path string) (Look, error) {
 	}
 	defer s.close()
 	s.end(ctx)
-	_, troops := s.adv.Ref(wire.AdvertisedRef)
+	troops, err := speaks(s.adv)
 	at, _ := s.adv.Ref(wire.DeployedRef)
-	return Look{Troops: troops, At: at}, nil
+	return Look{Troops: troops, At: at}, err
 }

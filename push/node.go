@@ -60,11 +60,11 @@ func (n *node) deploy(ctx context.Context) Outcome {
 		return Failed{Phase: PhasePush, Err: n.by(err)}
 	}
 	defer func() { s.close() }()
-	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
-	if out := n.sameFormat(s.adv); out != nil {
+	if out := n.fits(s.adv); out != nil {
 		s.end(ctx)
 		return out
 	}
+	branch, troops, at := deployedBranch(s.adv, n.rollout.Branch)
 	plan := n.compare(ctx, at, troops)
 	n.shown(plan)
 	if plan.Outcome != nil {
@@ -117,6 +117,10 @@ func (n *node) pushRun(ctx context.Context, s *session, branch string, at gitwir
 	if err != nil {
 		if ctx.Err() != nil {
 			return NotStarted{Why: "interrupted"}
+		}
+		if out := n.otherVersion(err); out != nil { // it was upgraded just now
+			s.end(ctx)
+			return out
 		}
 		if !errors.Is(err, errNoAttach) {
 			return Failed{Phase: PhasePush, Err: err} // nothing has been sent
@@ -176,7 +180,7 @@ func (n *node) refind(ctx context.Context, f *follower, a **attachment, unsure b
 			next, err := f.attach(ctx, n.conn, n.rollout.RepoPath) // outlives the looking
 			if err != nil {
 				n.hangUp()
-				return false, err
+				return n.otherVersion(err) != nil, n.versioned(err) // which waiting does not change
 			}
 			*a = next
 			return true, nil
@@ -224,7 +228,7 @@ func (n *node) pushBranch(ctx context.Context, s *session, branch string, at git
 	}
 	err := n.send(ctx, s, gitwire.Command{Ref: branch, Old: at, New: n.rollout.Commit}, n.options(branch, at))
 	if err == nil {
-		_, troops := s.adv.Ref(wire.AdvertisedRef) // then the hook told how the run ended
+		troops, _ := speaks(s.adv) // then the hook told how the run ended
 		return Deployed{Plain: !troops}
 	}
 	if ctx.Err() != nil {
@@ -251,7 +255,7 @@ func (n *node) outcome(asked string) Outcome {
 		return Deployed{Run: r.Run}
 	case wire.Current:
 		if n.rollout.Rerun {
-			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: install this one there"}
+			return Refused{Reason: "the node did not run the commit again", Hint: "its troops is too old for --rerun: " + n.upgrade()}
 		}
 		return Current{}
 	}

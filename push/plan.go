@@ -91,7 +91,7 @@ func (n *node) plan(ctx context.Context) NodePlan {
 		p.Outcome = Failed{Phase: PhasePush, Err: err}
 		return p
 	}
-	if p.Outcome = n.sameFormat(adv); p.Outcome != nil {
+	if p.Outcome = n.fits(adv); p.Outcome != nil {
 		return p
 	}
 	_, troops, at := deployedBranch(adv, n.rollout.Branch)

@@ -50,6 +50,21 @@ func (w *waves) pullOne(ctx context.Context, i int) {
 	w.finish(i, begin, n.pull(ctx), n)
 }
 
+// notPulled is the outcome of a node that did not take the request, which is what err says.
+func (n *node) notPulled(ctx context.Context, err error) Outcome {
+	if out := n.otherVersion(err); out != nil {
+		return out
+	}
+	if errors.Is(err, errNoAttach) {
+		err = n.lacks(ctx, "pull", err)
+	}
+	var lack *lackError
+	if errors.As(err, &lack) {
+		return Refused{Reason: "the node cannot be asked to pull: " + oneLine(lack.why), Hint: lack.hint}
+	}
+	return Failed{Phase: PhasePull, Err: err}
+}
+
 // pull takes the node from a dial to the outcome of its pull.
 func (n *node) pull(ctx context.Context) Outcome {
 	n.phase(PhaseConnect)
@@ -70,17 +85,15 @@ func (n *node) pull(ctx context.Context) Outcome {
 	if by, err := QuotePath(n.rollout.By); err == nil {
 		command += " " + by
 	}
-	a, err := f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
+	var a *attachment
+	if _, _, err = n.advertised(ctx); err == nil { // one of another version is not even asked
+		a, err = f.followBy(ctx, n.conn, n.rollout.RepoPath, command)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return Unknown{Run: f.run, Err: errLeft} // it may have begun
-	case errors.Is(err, errNoAttach):
-		return Refused{
-			Reason: "the node cannot be asked to pull: " + oneLine(err),
-			Hint:   "it has no troops, an older one (upgrade it), or lets nobody start a second command",
-		}
 	case err != nil:
-		return Failed{Phase: PhasePull, Err: err}
+		return n.notPulled(ctx, err)
 	}
 	defer func() { a.close() }()
 	if n.result, err = f.read(a); err == nil {

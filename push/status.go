@@ -42,9 +42,14 @@ func (n *node) state(ctx context.Context) NodeState {
 		return st
 	}
 	defer n.hangUp()
-	if st.Node, st.Err = Account(ctx, n.conn, n.rollout.RepoPath); st.Err == nil {
+	var other *wire.VersionError
+	switch st.Node, st.Err = Account(ctx, n.conn, n.rollout.RepoPath); {
+	case st.Err == nil:
 		st.At = gitwire.OID(st.Node.Commit)
-	} else {
+	case errors.As(st.Err, &other):
+		st.Err = n.versioned(st.Err)
+		return st
+	default:
 		var troops bool
 		if st.At, troops, st.Err = n.advertised(ctx); st.Err != nil {
 			return st
@@ -57,11 +62,15 @@ func (n *node) state(ctx context.Context) NodeState {
 	return st
 }
 
-// advertised reads from the node's refs what it has deployed, as a push does.
+// advertised reads from the node's refs what it has deployed, as a push does. A node that speaks
+// another version of the protocol is an error, with the way out.
 func (n *node) advertised(ctx context.Context) (at gitwire.OID, troops bool, err error) {
 	adv, err := n.look(ctx)
 	if err != nil {
 		return "", false, err
+	}
+	if _, err := speaks(adv); err != nil {
+		return "", true, n.versioned(err)
 	}
 	_, troops, at = deployedBranch(adv, n.rollout.Branch)
 	return at, troops, nil
@@ -104,7 +113,10 @@ func Account(ctx context.Context, conn Conn, repoPath string) (*wire.NodeStatus,
 	case err != nil:
 		return nil, fmt.Errorf("asking for the status: %w", err)
 	}
-	_, body, found := bytes.Cut(out, []byte(wire.StatusPreface))
+	body, found, err := wire.FindStatus(out)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the status: %w", err)
+	}
 	if !found {
 		return nil, errNoStatus
 	}

@@ -157,7 +157,16 @@ func (t *tailing) attempt(ctx, dialling context.Context) (a *attachment, final b
 		a, err = t.f.followBy(ctx, t.n.conn, t.n.rollout.RepoPath, command)
 	}
 	if errors.Is(err, errNoAttach) && !t.met {
-		err = t.explain(ctx, err)
+		err = t.n.lacks(ctx, "tail", err)
+	}
+	var lack *lackError
+	var other *wire.VersionError
+	switch {
+	case errors.As(err, &lack):
+		err = fmt.Errorf("%w: %w", errNoTail, err)
+	case errors.As(err, &other):
+		t.n.hangUp()
+		return nil, true, fmt.Errorf("%w: %w", errNoTail, t.n.versioned(err))
 	}
 	if err == nil {
 		if _, err = t.f.read(a); errors.Is(err, errListed) {
@@ -187,29 +196,6 @@ func (t *tailing) command() (string, error) {
 	}
 	args, err := q.Args()
 	return "tail " + strings.Join(args, " "), err
-}
-
-// explain says why a node has no tail, and what to do about that. The connection lives.
-func (t *tailing) explain(ctx context.Context, cause error) error {
-	host := t.n.target.Host
-	status, err := Account(ctx, t.n.conn, t.n.rollout.RepoPath)
-	if err == nil {
-		return fmt.Errorf("%w: its troops %s has no tail yet: upgrade it with troops bootstrap %s", errNoTail, status.Troops, host)
-	}
-	_, troops, open := t.n.advertised(ctx)
-	var repo *RepoError
-	var refused *sshx.ChannelError
-	switch {
-	case errors.As(open, &repo) && repo.Said != "": // else the connection may have broken
-		return fmt.Errorf("%w: %w", errNoTail, open)
-	case open != nil:
-		return open
-	case !troops:
-		return fmt.Errorf("%w: it has a repository without troops, which keeps no runs: make it a node with troops bootstrap %s", errNoTail, host)
-	case errors.As(cause, &refused):
-		return fmt.Errorf("%w: it lets nobody start a command but git's: %w", errNoTail, cause)
-	}
-	return fmt.Errorf("%w: its troops has no tail yet (%s): upgrade it with troops bootstrap %s", errNoTail, oneLine(cause), host)
 }
 
 // read shows what the node sends until all is shown or the connection is lost.

@@ -138,8 +138,8 @@ func TestTailNeedsTail(t *testing.T) {
 		bare   bool
 		want   string
 	}{
-		"older":     {"case $1 in tail) echo 'troops: node takes no tail' >&2; exit 2;; esac\n", false, "has no tail yet: upgrade it with troops bootstrap a"},
-		"oldest":    {"case $1 in tail|status) echo 'troops: no such command' >&2; exit 2;; esac\n", false, `no such command"): upgrade it with troops bootstrap a`},
+		"older":     {"case $1 in tail) echo 'troops: node takes no tail' >&2; exit 2;; esac\n", false, "has no tail yet: upgrade it: install this troops there and run troops node init --dir ."},
+		"oldest":    {"case $1 in tail|status) echo 'troops: no such command' >&2; exit 2;; esac\n", false, `no such command"): upgrade it: install`},
 		"no troops": {"", true, "without troops, which keeps no runs: make it a node with troops bootstrap a"},
 		"forbidden": {"case $1 in tail) echo troops-attach 1; echo 'troops: no permission' >&2; exit 1;; esac\n", false, "cannot be followed: troops: no permission"},
 	} {

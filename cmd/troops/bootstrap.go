@@ -147,7 +147,7 @@ func showResult(lines *output.Lines, r bootstrap.Result, verbose bool) {
 	for _, c := range r.Changes {
 		say("%s", c)
 	}
-	if n := len(r.Details); n > 0 && !verbose {
+	if n := len(r.Details); n > 1 && !verbose {
 		say("node init changed %d more things (-v shows them)", n)
 	} else {
 		for _, d := range r.Details {

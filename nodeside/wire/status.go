@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -8,7 +9,7 @@ import (
 
 // StatusPreface is the first line that `node status` prints; a [NodeStatus] in JSON follows, on
 // one line. What comes before it is noise of the node's shell start-up files.
-const StatusPreface = "troops-status 1\n"
+const StatusPreface = statusWord + Version + "\n"
 
 // MaxStatus is the longest status that is read, in bytes, without its preface.
 const MaxStatus = 1 << 20
@@ -29,6 +30,20 @@ type NodeStatus struct {
 	Last   *Result   `json:"last,omitempty"`   // the run that ended last
 	Check  *Result   `json:"check,omitempty"`  // the last run of the deployed commit's checks
 	Active []Result  `json:"active,omitempty"` // runs that have not ended, the one that works first; at most [MaxActive]
+}
+
+// FindStatus finds in what `node status` has printed the status, after its preface; there is none
+// where found is false. The preface of another version is a [*VersionError].
+func FindStatus(out []byte) (body []byte, found bool, err error) {
+	if _, body, found = bytes.Cut(out, []byte(StatusPreface)); found {
+		return body, true, nil
+	}
+	for line := range bytes.Lines(out) {
+		if v := otherVersion(string(line), statusWord); v != nil {
+			return nil, false, v
+		}
+	}
+	return nil, false, nil
 }
 
 // ParseStatus decodes a status. One that is too long, or no JSON, is an error.

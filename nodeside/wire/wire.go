@@ -14,11 +14,8 @@ import (
 	"time"
 )
 
-// Version is the version of the node protocol: the last word of [AdvertisedRef] and [Preface].
-const Version = 1
-
 // AdvertisedRef is the ref by which a bare repository says that it is a troops node.
-const AdvertisedRef = "refs/troops/v1"
+const AdvertisedRef = VersionRefPrefix + Version
 
 // DeployedRef is the node's symbolic ref to the branch it deploys: its value is
 // the last commit that was deployed successfully, absent before the first.
@@ -32,7 +29,7 @@ const RemoteRefPrefix = "refs/troops/remote/"
 
 // Preface is the first line that attach prints, before any frame. What comes before
 // it on the channel is noise of the node's shell start-up files.
-const Preface = "troops-attach 1\n"
+const Preface = attachWord + Version + "\n"
 
 // Launcher is the path, below the node's repository, of the script by which a
 // workstation reaches the node role of troops whatever its installation directory.
@@ -170,12 +167,18 @@ const NoiseLimit = 64 << 10
 // SkipPreface reads up to and including [Preface] and returns the noise before it.
 // The preface stands at the start of a line. Where it does not come within
 // [NoiseLimit] bytes or before the end, the error wraps ErrFrame and the noise tells why.
+// The preface of another version is a [*VersionError].
 func (r *Reader) SkipPreface() (noise []byte, err error) {
 	start := true // of a line
 	for len(noise) <= NoiseLimit {
 		line, err := r.r.ReadSlice('\n')
 		if start && string(line) == Preface {
 			return noise, nil
+		}
+		if start && err == nil {
+			if v := otherVersion(string(line), attachWord); v != nil {
+				return noise, v
+			}
 		}
 		noise = append(noise, line...)
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
