@@ -21,6 +21,15 @@ type invariants struct {
 	checked map[string]bool // runs whose log has been looked at, by node and id
 }
 
+// at is [invariants.hold] for nodes whose branch has to be at one of the commits.
+func (v *invariants) at(t *testing.T, s *station, nodes []*testnode.Node, commits ...string) {
+	t.Helper()
+	v.commits = commits
+	for _, n := range nodes {
+		v.hold(t, s, n)
+	}
+}
+
 // hold fails the test for each invariant that does not hold on n.
 func (v *invariants) hold(t *testing.T, s *station, n *testnode.Node) {
 	t.Helper()

@@ -30,17 +30,20 @@ func TestTogether(t *testing.T) {
 	makeGates(t, nodes...)
 	first := s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
 	s.troops("push").exits(0)
+	v := &invariants{checked: map[string]bool{}}
 
-	t.Run("same, descendant, sibling", func(t *testing.T) { s.t = t; togetherKinds(t, s, nodes[0], first) })
-	t.Run("nobody waits", func(t *testing.T) { s.t = t; togetherRace(t, s, nodes) })
-	t.Run("cancel", func(t *testing.T) { s.t = t; togetherCancel(t, s, nodes) })
-	t.Run("asked at a terminal", func(t *testing.T) { s.t = t; togetherAsked(t, s, nodes) })
+	t.Run("same, descendant, sibling", func(t *testing.T) { s.t = t; togetherKinds(t, s, v, nodes, first) })
+	t.Run("nobody waits", func(t *testing.T) { s.t = t; togetherRace(t, s, v, nodes) })
+	t.Run("cancel", func(t *testing.T) { s.t = t; togetherCancel(t, s, v, nodes) })
+	t.Run("taken while another works", func(t *testing.T) { s.t = t; togetherTaken(t, s, v, nodes) })
+	t.Run("asked at a terminal", func(t *testing.T) { s.t = t; togetherAsked(t, s, v, nodes) })
 	for _, n := range nodes {
-		n.Run(t, "! test -e /run/two-at-once && git --git-dir="+repoPath+" fsck && test $(wc -l </etc/sudoers.d/troops) = 1")
+		n.Run(t, "! test -e /run/two-at-once && test $(wc -l </etc/sudoers.d/troops) = 1")
 	}
 }
 
-func togetherKinds(t *testing.T, s *station, n *testnode.Node, first string) {
+func togetherKinds(t *testing.T, s *station, v *invariants, nodes []*testnode.Node, first string) {
+	n := nodes[0]
 	here := []string{"push", "--host", n.Name}
 	gated := map[string]string{"deploy.py": hosts([]*testnode.Node{n}, alone+gate)}
 	commit := s.commit(gated)
@@ -63,20 +66,20 @@ func togetherKinds(t *testing.T, s *station, n *testnode.Node, first string) {
 	open(t, n)
 	descendant.exits(0).shows(`\* waiting for run [0-9A-Z]{26} of ` + commit[:12] + ` by ubuntu \(\S+\), since `)
 	sibling.exits(1).shows(`\* refused: \S+ is not a descendant of \S+, which ubuntu \(\S+\) deployed: fetch that, merge it and push the result`)
-	if got := s.deployed(n); got != child {
-		t.Errorf("the branch is at %s", got)
-	}
+	v.at(t, s, nodes[:1], child)
+	v.at(t, s, nodes[1:], first)
 	// One that comes later is told the same, before anything is sent.
 	s.troops(append(here, "--branch", "master")...).exits(1).shows(`\* refused: the node is at ` + child[:10] + ` \(deployed by ubuntu \(\S+\)\), which is not an ancestor of .*merge ` + child[:10])
 	journal := strings.Fields(n.Run(t, "cat /run/journal"))
 	if want := []string{first, commit, child}; fmt.Sprint(journal) != fmt.Sprint(want) {
 		t.Errorf("deployed %v, want %v", journal, want)
 	}
+	v.at(t, s, nodes[:1], child)
 	s.must(s.repo, "git", "checkout", "-q", "master")
 }
 
 // togetherRace lets pushes of one commit, a descendant and a sibling go at the same time.
-func togetherRace(t *testing.T, s *station, nodes []*testnode.Node) {
+func togetherRace(t *testing.T, s *station, v *invariants, nodes []*testnode.Node) {
 	s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
 	s.troops("push").exits(0)
 	base := s.commit(map[string]string{"n": "1"})
@@ -94,18 +97,15 @@ func togetherRace(t *testing.T, s *station, nodes []*testnode.Node) {
 		}
 		p.lacks(`two at once`, `failed`)
 	}
-	for _, n := range nodes {
-		if got := s.deployed(n); got != child && got != sibling {
-			t.Errorf("%s is at %s, of %s and %s", n.Name, got, child, sibling)
-		}
-	}
+	v.at(t, s, nodes, child, sibling)
 	s.must(s.repo, "git", "merge", "-q", "-s", "ours", "side")
 	s.troops("push").exits(0).shows(`^troops: 2 nodes: 2 deployed in `)
+	v.at(t, s, nodes, s.must(s.repo, "git", "rev-parse", "HEAD"))
 }
 
-func togetherCancel(t *testing.T, s *station, nodes []*testnode.Node) {
+func togetherCancel(t *testing.T, s *station, v *invariants, nodes []*testnode.Node) {
 	before := s.deployed(nodes[0])
-	s.commit(map[string]string{"deploy.py": hosts(nodes, alone+gate)})
+	gated := s.commit(map[string]string{"deploy.py": hosts(nodes, alone+gate)})
 	s.troops("push", "--no-wait").exits(0).shows(`^troops: 2 nodes: 2 started in `)
 	follower := s.troops("push", "--host", nodes[0].Name)
 	follower.sees("at work")
@@ -119,16 +119,42 @@ func togetherCancel(t *testing.T, s *station, nodes []*testnode.Node) {
 	p.lacks(nodes[1].Name)
 	follower.exits(1).shows(`\* failed in deploy: cancelled by ubuntu \(\S+\)`)
 	nodes[0].Run(t, "flock -n /run/alone true && flock -n /var/lib/troops/lock true")
-	if got := s.deployed(nodes[0]); got != before {
-		t.Errorf("the branch is at %s", got)
-	}
+	v.at(t, s, nodes[:1], before)
 	open(t, nodes[1]) // the other node's run is its own
-	idle(t, nodes[1])
-	s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
+	v.at(t, s, nodes[1:], gated)
+	head := s.commit(map[string]string{"deploy.py": hosts(nodes, alone)})
 	s.troops("push").exits(0)
+	v.at(t, s, nodes, head)
 }
 
-func togetherAsked(t *testing.T, s *station, nodes []*testnode.Node) {
+// togetherTaken leaves a node with a run that works, one that waits for it, and one that takes the
+// place of that: nobody who follows is needed for any.
+func togetherTaken(t *testing.T, s *station, v *invariants, nodes []*testnode.Node) {
+	n := nodes[0]
+	here := []string{"push", "--no-wait", "--host", n.Name}
+	first := s.commit(map[string]string{"deploy.py": hosts(nodes, alone+gate)})
+	s.troops(here...).exits(0).shows(`^troops: 1 node: 1 started in `)
+	s.commit(map[string]string{"deploy.py": hosts(nodes, alone), "o": "1"})
+	s.troops(here...).exits(0).shows(`^troops: 1 node: 1 started in `)
+	later := s.commit(map[string]string{"o": "2"})
+	p := s.troops(here...).exits(0)
+	p.shows(`^troops: 1 node: 1 started in `)
+	m := regexp.MustCompile(`started run ([0-9A-Z]{26})`).FindStringSubmatch(p.stdout.String())
+	if m == nil {
+		t.Fatalf("no run in\n%s", p.said())
+	}
+	tail := s.troops("tail", "--run", m[1], "--host", n.Name)
+	open(t, n)
+	tail.exits(0).shows(`\* waiting for run [0-9A-Z]{26} of `+first[:12]+` by ubuntu \(\S+\), since `, `\| at work$`)
+	v.at(t, s, nodes[:1], later)
+	if history := n.Run(t, "troops node history"); !strings.Contains(history, "gave way to") {
+		t.Errorf("the node's history:\n%s", history)
+	}
+	s.troops("push").exits(0).shows(`^troops: 2 nodes: 1 deployed, 1 current in `)
+	v.at(t, s, nodes, later)
+}
+
+func togetherAsked(t *testing.T, s *station, v *invariants, nodes []*testnode.Node) {
 	s.must(s.repo, "git", "config", "troops.confirm", "true")
 	head := s.commit(map[string]string{"m": "1"})
 	p := s.terminal(s.SSHConfig, false, "push")
@@ -153,10 +179,6 @@ func togetherAsked(t *testing.T, s *station, nodes []*testnode.Node) {
 		if screen := p.ends(code, 1); !strings.Contains(screen, "troops: 2 nodes lose 1 commit, from "+head[:7]+" on: ") {
 			t.Errorf("the screen shows\n%s", screen)
 		}
-		for _, n := range nodes {
-			if got := s.deployed(n); got != want {
-				t.Errorf("%s is at %s after %s", n.Name, got, answer)
-			}
-		}
+		v.at(t, s, nodes, want)
 	}
 }

@@ -1,7 +1,11 @@
 package nodeside
 
 import (
+	"bytes"
 	"crypto/rand"
+	"errors"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -39,6 +43,41 @@ func (n *testNode) wasAt(off time.Duration) {
 	}
 }
 
+// sound fails the test for each of the invariants of faults that does not hold: the branch is at
+// tip, nothing is damaged, no run lives or holds the lock, and every log is whole.
+func (n *testNode) sound(tip string) {
+	n.Helper()
+	n.lockFree()
+	if at := n.tip("refs/heads/master"); at != tip {
+		n.Errorf("the branch is at %s, want %s", at, tip)
+	}
+	if out := n.git("--git-dir="+n.l.Repo(), "fsck", "--strict", "--no-dangling"); out != "" {
+		n.Errorf("git fsck: %s", out)
+	}
+	all, err := runlog.List(n.l.Runs())
+	n.check(err)
+	for dir, r := range all {
+		alive, err := os.Open(dir.Alive())
+		n.check(err)
+		if free, err := runlog.TryLock(alive); !free || err != nil || !r.State.Final() {
+			n.Errorf("run %s (%s) lives: %v", r.Run, r.State, err)
+		}
+		alive.Close()
+		log, err := os.ReadFile(dir.Log())
+		n.check(err)
+		if int64(len(log)) != r.LogBytes || r.LogError != "" {
+			n.Errorf("the log of run %s (%s) has %d bytes, its record says %d, %q", r.Run, r.State, len(log), r.LogBytes, r.LogError)
+		}
+		frames := wire.NewReader(bytes.NewReader(log))
+		for err == nil {
+			_, err = frames.Next()
+		}
+		if !errors.Is(err, io.EOF) {
+			n.Errorf("the log of run %s (%s) is torn: %v", r.Run, r.State, err)
+		}
+	}
+}
+
 // Clocks that were ten years off, on the node and on the workstation, decide nothing: what is
 // deployed and what is refused follows from the commits alone.
 func TestWrongClocks(t *testing.T) {
@@ -55,6 +94,7 @@ func TestWrongClocks(t *testing.T) {
 				t.Fatalf("bad: %+v", r)
 			}
 			n.wasAt(off)
+			n.sound(base)
 			if due, why, err := n.l.due(bad, time.Now()); !due || err != nil {
 				t.Errorf("a pull of the commit that failed would wait: %s, %v", why, err)
 			}
@@ -71,9 +111,7 @@ func TestWrongClocks(t *testing.T) {
 			if sibling.State != wire.Refused {
 				t.Errorf("sibling: %+v", sibling)
 			}
-			if tip := n.tip("refs/heads/master"); tip != good {
-				t.Errorf("the branch is at %s, want %s", tip, good)
-			}
+			n.sound(good)
 			if s, err := Status(t.Context(), n.l); err != nil || s.Commit != good || s.By != "tester" || s.Active != nil || s.Last.Run != sibling.Run {
 				t.Errorf("status %+v, last %+v, %v", s, s.Last, err)
 			}
@@ -85,7 +123,11 @@ func TestWrongClocks(t *testing.T) {
 			if rank := ranks(all, "", time.Now()); rank[sibling.Run] != 0 {
 				t.Errorf("the newest run is not the last one to go: %v", rank)
 			}
-			n.git("--git-dir="+n.l.Repo(), "fsck", "--strict", "--no-dangling")
+			n.git("merge", "-q", "-s", "ours", "-m", "merge", good)
+			if last := n.pushAt(n.git("rev-parse", "HEAD"), -off); last.State != wire.OK {
+				t.Errorf("the next push: %+v", last)
+			}
+			n.sound(n.git("rev-parse", "HEAD"))
 		})
 	}
 }

@@ -203,23 +203,6 @@ func TestClientStopped(t *testing.T) {
 	})
 }
 
-// A log that cannot grow is no reason to stop a deployment.
-func TestLogFull(t *testing.T) {
-	n := newTestNode(t)
-	oid := n.commit("deploy", "#!/bin/sh\nyes 0123456789 | head -c 2000000\necho end\n")
-	cmd := n.command("sh", "-c", "ulimit -f 512; exec git push '"+n.l.Repo()+"' master") // 256 or 512 KiB
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("git push: %v\n%s", err, out[max(0, len(out)-2000):])
-	}
-	r := n.runs()[oid]
-	if r.State != wire.OK || !strings.Contains(r.LogError, "bytes of output are missing: ") {
-		t.Errorf("record %+v", r)
-	}
-	if _, followed := n.follow(r.Run); followed.LogBytes != r.LogBytes {
-		t.Errorf("followed to %d of %d bytes", followed.LogBytes, r.LogBytes)
-	}
-}
-
 func TestAttachOffsets(t *testing.T) {
 	n := newTestNode(t)
 	oid := n.commit("deploy", "#!/bin/sh\nfor i in 1 2 3 4 5 6 7; do echo line $i; echo err $i >&2; done\n")

@@ -172,7 +172,7 @@ func (f *fetcher) explain(r *remote, said string) error {
 	case strings.Contains(said, "invalid index-pack output") && f.tooLarge():
 		return fmt.Errorf("it sends more than %d bytes: receive.maxInputSize of the node's repository sets another limit", f.most)
 	}
-	return errors.New(text)
+	return wayOut(errors.New(text))
 }
 
 // each does f for the remotes, some at once.

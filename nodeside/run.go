@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"troops/gitcli"
 	"troops/nodeside/deployment"
 	"troops/nodeside/runlog"
 	"troops/nodeside/wire"
@@ -240,6 +239,10 @@ func (r *run) phases(ctx context.Context) error {
 	if err := r.phase("venv"); err != nil {
 		return err
 	}
+	var err error
+	if spec.VenvTimeout, err = r.l.venvTimeout(ctx); err != nil {
+		return err
+	}
 	venv, err := deployment.EnsureVenv(ctx, spec)
 	if err != nil {
 		return err
@@ -251,8 +254,10 @@ func (r *run) phases(ctx context.Context) error {
 	if err := r.phase(name); err != nil {
 		return err
 	}
-	r.rec.Roles, r.rec.Reported, err = deployment.Deploy(ctx, spec, venv)
-	return err
+	if r.rec.Roles, r.rec.Reported, err = deployment.Deploy(ctx, spec, venv); err != nil {
+		return err
+	}
+	return r.keepLog()
 }
 
 // check runs the checks of what is deployed.
@@ -272,60 +277,6 @@ func (r *run) phase(name string) error {
 	r.rec.Phase = name
 	r.log.Phase(name)
 	return r.dir.SetRecord(r.rec)
-}
-
-// moveBranch moves the branch from old, empty where there was none, to the run's commit.
-func (r *run) moveBranch(ctx context.Context, old string) error {
-	r.dir.Release()
-	msg := fmt.Sprintf("troops: run %s", r.rec.Run)
-	_, err := r.l.git().Run(ctx, nil, "update-ref", "-m", msg, r.rec.Branch, r.rec.Commit, old)
-	if err == nil {
-		r.rec.State = wire.OK
-		return nil
-	}
-	var ge *gitcli.Error
-	if now, terr := r.l.tip(ctx, r.rec.Branch); errors.As(err, &ge) && terr == nil && now != old {
-		r.rec.State = wire.Refused
-		r.rec.Error = fmt.Sprintf("deployed, but %s moved meanwhile, not by a run, to %s", r.rec.Branch, short(now))
-		return nil
-	}
-	return fmt.Errorf("nodeside: moving the branch after the deployment: %w", err)
-}
-
-// finish closes the log and records how the run ended.
-func (r *run) finish(err error) error {
-	if r.rec.Run == "" { // it had not come so far as to read its record
-		rec, rerr := r.dir.Record()
-		if rerr != nil {
-			return errors.Join(err, rerr)
-		}
-		r.rec = rec
-	}
-	if err != nil {
-		r.fail(err)
-	}
-	r.rec.Ended = time.Now()
-	if r.log != nil {
-		r.rec.LogBytes, r.rec.LogError = r.log.Close()
-	}
-	return r.dir.SetRecord(r.rec)
-}
-
-// fail records why the run failed. Of a deployment that exited, its code says all.
-func (r *run) fail(err error) {
-	r.rec.State, r.rec.Error = wire.Failed, plainError(err).Error()
-	if errors.As(err, new(cancelledError)) {
-		r.rec.State = wire.Cancelled
-		return
-	}
-	var exit *deployment.ExitError
-	if !errors.As(err, &exit) || r.rec.Signal != "" {
-		return
-	}
-	r.rec.ExitCode, r.rec.Signal, r.rec.Error = exit.Code, exit.Signal, exit.Error()
-	if (r.rec.Phase == "deploy" || r.rec.Phase == "check") && exit.Signal == "" {
-		r.rec.Error = ""
-	}
 }
 
 // short is an object name as people read it.

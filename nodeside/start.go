@@ -34,7 +34,7 @@ type answer struct {
 func Start(ctx context.Context, l Layout, stdin io.Reader, stdout io.Writer) error {
 	a, err := start(ctx, l, stdin)
 	if err != nil {
-		a.Error = err.Error()
+		a.Error = wayOut(err).Error()
 	}
 	if e := json.NewEncoder(stdout).Encode(a); e != nil {
 		err = errors.Join(err, fmt.Errorf("nodeside: answering the hook: %w", e))

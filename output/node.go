@@ -97,6 +97,9 @@ func (n *node) finish(e push.Finished, at time.Time) {
 	n.kind, n.text, n.took = e.Outcome.Kind(), Sanitize(e.Outcome.String()), e.Took
 	if e.Result != nil {
 		n.log = Sanitize(e.Result.LogError)
+		if strings.Contains(n.text, n.log) {
+			n.log = "" // the run failed for that alone, and says so
+		}
 	}
 	n.partial = [3]lineBuffer{}
 	if verdictOf(n.kind) != bad {

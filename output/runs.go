@@ -31,7 +31,7 @@ func (l *Lines) runEnded(e push.RunEnded) {
 		}
 		text += fmt.Sprintf(format, duration(took))
 	}
-	if e.Run.LogError != "" {
+	if e.Run.LogError != "" && !strings.Contains(text, e.Run.LogError) {
 		text += "; its log is not whole: " + e.Run.LogError
 	}
 	l.own(n, Sanitize(text), failure)

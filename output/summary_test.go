@@ -128,6 +128,25 @@ troops: 3 nodes not finished: web14, web15, web16
 }
 
 // TestSummaryOfABadCommit tells once what happened alike everywhere.
+// Why a log is not whole is told once where it is all that went wrong.
+func TestLostLogIsToldOnce(t *testing.T) {
+	const loss = "9 bytes of output are missing: no space left on device"
+	r := wire.Result{Commit: "0123456789", LogError: loss}
+	outcome := push.Failed{Phase: "log", Err: errors.New("deploy.py itself ended well, but its log is not whole: " + loss + ": make room")}
+	got := summary(Options{}, planOne("web1"), push.Finished{Node: "web1", Outcome: outcome, Result: &r})
+	if strings.Count(got, loss) != 1 {
+		t.Errorf("a push tells\n%s", got)
+	}
+	for _, o := range []push.Outcome{outcome, push.Deployed{}} {
+		var w writes
+		l := NewLines(&w, Options{})
+		l.Emit(push.RunEnded{Node: "web1", Run: r, Outcome: o})
+		if err := l.Close(); err != nil || strings.Count(w.String(), loss) != 1 {
+			t.Errorf("a tail tells\n%s, %v", w.String(), err)
+		}
+	}
+}
+
 func TestSummaryOfABadCommit(t *testing.T) {
 	plan, hosts := planOf(40)
 	events := []push.Event{plan}

@@ -70,7 +70,7 @@ func (r *refusal) Unwrap() error { return r.err }
 // them. The first that fits counts; a text of hooks that has the same words costs no more than a
 // hint that does not fit.
 var pushHints = []struct{ says, hint string }{
-	{"No space left on device", "the node's disk is full: make room there and push again"},
+	{"No space left on device", "the node's disk is full, or has no inode left (df -h and df -i there): make room and push again"},
 	{"isk quota exceeded", "the login user's quota on the node is used up: make room there and push again"},
 	{"Read-only file system", "the node's file system is mounted read-only: look there why (dmesg)"},
 	{"insufficient permission", "the login user may not write in the repository: sudo gpasswd -a USER troops on the node; for a repository of your own, git config core.sharedRepository group there"},
@@ -111,7 +111,7 @@ func explainPush(err error, said string) error {
 	case no != nil && said == "" && strings.HasSuffix(no.Reason, "hook declined"):
 		return &refusal{err, "it said nothing: can it be run at all? look at its first line"}
 	case unpack != nil:
-		return &refusal{err, "is the node's disk full, or its repository not writable for the login user?"}
+		return &refusal{err, "is the node's disk full (df -h and df -i there), or its repository not writable for the login user?"}
 	}
 	return err
 }

@@ -46,7 +46,7 @@ type Current struct{}
 // Failed is a run that ended badly. The node's branch is where it was.
 type Failed struct {
 	Run      string
-	Phase    string // checkout, venv, deploy, roles, or push where git itself failed
+	Phase    string // checkout, venv, deploy, log, roles, or push where git itself failed
 	ExitCode int    // of the phase's process; 0 where there is none
 	Signal   string // the signal that ended the process
 	Err      error  // the cause in words; nil where code or signal says all

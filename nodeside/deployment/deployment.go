@@ -18,21 +18,21 @@ import (
 
 // Spec says what is to be deployed, and where what it says goes.
 type Spec struct {
-	Checkout   string // directory with the commit's files
-	Venvs      string // directory of virtualenvs, made if need be; shared by all runs
-	Run        string // the run's id, a ULID: part of names, and TROOPS_RUN
-	Commit     string // TROOPS_COMMIT; not set where empty
-	Hostname   string // TROOPS_HOSTNAME; where empty the machine's own name is taken
-	ReportFile string // where the Python module leaves the active roles; empty: no report is asked for
-	Env        []string
-	Check      bool         // run the checks that deploy.py has instead of deploying
-	Stdout     io.Writer    // of pip and of the deployment; *os.File is handed to them as it is
-	Stderr     io.Writer    // likewise. Both are written to at the same time
-	Note       func(string) // takes lines by troops, without line feed; may be nil
+	Checkout    string // directory with the commit's files
+	Venvs       string // directory of virtualenvs, made if need be; shared by all runs
+	Run         string // the run's id, a ULID: part of names, and TROOPS_RUN
+	Commit      string // TROOPS_COMMIT; not set where empty
+	Hostname    string // TROOPS_HOSTNAME; where empty the machine's own name is taken
+	ReportFile  string // where the Python module leaves the active roles; empty: no report is asked for
+	Env         []string
+	Check       bool          // run the checks that deploy.py has instead of deploying
+	Stdout      io.Writer     // of pip and of the deployment; *os.File is handed to them as it is
+	Stderr      io.Writer     // likewise. Both are written to at the same time
+	Note        func(string)  // takes lines by troops, without line feed; may be nil
+	VenvTimeout time.Duration // how long making a virtualenv may take; 0: [VenvTimeout]
 
 	foreground            bool          // stay in the terminal's process group, so that sudo can ask there
 	killDelay, drainDelay time.Duration // instead of KillDelay and DrainDelay, for tests
-	venvTimeout           time.Duration // instead of VenvTimeout, likewise
 }
 
 // The programs that a deployment begins with.

@@ -235,12 +235,6 @@ func interpreters(t *testing.T) map[string]string {
 	return found
 }
 
-func sameFile(a, b string) bool {
-	fa, errA := os.Stat(a)
-	fb, errB := os.Stat(b)
-	return errA == nil && errB == nil && os.SameFile(fa, fb)
-}
-
 func write(t *testing.T, path, text string) {
 	t.Helper()
 	mkdir(t, filepath.Dir(path))

@@ -55,14 +55,14 @@ func (st store) locked(f func() error) error {
 	return f()
 }
 
-// reuse returns the virtualenv of key, if there is one and it looks whole. The link
-// to one that does not is removed.
-func (st store) reuse(key string) (venv string, ok bool) {
+// reuse returns the virtualenv of key, if there is one of the interpreter python and it looks
+// whole. The link to one that does not is removed.
+func (st store) reuse(key, python string) (venv string, ok bool) {
 	err := st.locked(func() error {
 		target := st.target(key)
 		m := venvName.FindStringSubmatch(target)
 		venv = filepath.Join(st.dir, target)
-		if m == nil || m[1] != key || !whole(venv) {
+		if m == nil || m[1] != key || !whole(venv, python) {
 			return cmp.Or(os.Remove(filepath.Join(st.dir, key)), fs.ErrNotExist)
 		}
 		now := time.Now()
@@ -72,7 +72,7 @@ func (st store) reuse(key string) (venv string, ok bool) {
 }
 
 // whole looks for what a virtualenv loses when its Python was removed, or a part of it was.
-func whole(venv string) bool {
+func whole(venv, python string) bool {
 	site, err := sitePackages(venv)
 	if err != nil {
 		return false
@@ -84,7 +84,15 @@ func whole(venv string) bool {
 			return false
 		}
 	}
-	return true
+	// It links to the interpreter that it was made with: what else is there would run deploy.py.
+	return sameFile(filepath.Join(venv, "bin", "python"), python)
+}
+
+// sameFile reports whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	fa, errA := os.Stat(a)
+	fb, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(fa, fb)
 }
 
 // begin makes the directory for a new virtualenv, and room for it. It is this

@@ -28,6 +28,7 @@ func TestDamagedVenvIsMadeAgain(t *testing.T) {
 	for name, damage := range map[string]func(venv string) error{
 		"python gone":     func(v string) error { return os.Remove(filepath.Join(v, "bin", "python")) },
 		"python dangling": func(v string) error { return relink(filepath.Join(v, "bin", "python3"), "/nowhere") },
+		"other program":   func(v string) error { return relink(filepath.Join(v, "bin", "python"), "/bin/false") },
 		"directory gone":  os.RemoveAll,
 		"directory empty": func(v string) error { return errors.Join(os.RemoveAll(v), os.Mkdir(v, 0o755)) },
 		"lib gone":        func(v string) error { return os.RemoveAll(filepath.Join(v, "lib")) },

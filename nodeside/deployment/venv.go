@@ -18,8 +18,11 @@ import (
 )
 
 // VenvTimeout is how long making a virtualenv may take, pip's downloads and
-// compilations included.
+// compilations included, where a [Spec] does not say.
 const VenvTimeout = 30 * time.Minute
+
+// ErrVenvTimeout is wrapped by the error about a virtualenv that was not made in time.
+var ErrVenvTimeout = errors.New("no virtualenv")
 
 // keyLength is how much of a key's SHA-256 is in names, in hexadecimal digits. With
 // all of it the #! lines of the virtualenv's commands would be too long for the kernel.
@@ -60,15 +63,15 @@ func EnsureVenv(ctx context.Context, s Spec) (string, error) {
 		return "", err
 	}
 	key := venvKey(py, req, s.Run)
-	if venv, ok := st.reuse(key); ok {
+	if venv, ok := st.reuse(key, py.Executable); ok {
 		s.note("virtualenv: unchanged")
 		return venv, nil
 	}
 	if len(req.local) > 0 {
 		s.note("virtualenv: %s is built from the checkout, so every run makes a virtualenv anew", req.local[0])
 	}
-	limit := cmp.Or(s.venvTimeout, VenvTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no virtualenv within %v", limit))
+	limit := cmp.Or(s.VenvTimeout, VenvTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w within %v", ErrVenvTimeout, limit))
 	defer cancel()
 	return s.make(ctx, st, key, py, req)
 }

@@ -1,6 +1,7 @@
 package runlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,8 +23,8 @@ type file interface {
 // after that is counted and lost; notes and phases still come.
 const MaxLog = 256 << 20
 
-// errMaxLog is why output beyond [MaxLog] is missing.
-var errMaxLog = fmt.Errorf("the log of a run may have %d MiB", MaxLog>>20)
+// ErrMaxLog is why output beyond [MaxLog] is missing: by design, where any other reason is a fault.
+var ErrMaxLog = fmt.Errorf("the log of a run may have %d MiB", MaxLog>>20)
 
 // Writer appends frames to a run's log, from several goroutines at once. It never fails: a
 // run must not stop since its log cannot be written. What is lost on a full disk is
@@ -36,7 +37,7 @@ type Writer struct {
 	max   int64 // what output may make of it
 	gap   int64 // payload bytes lost since the last frame that was written
 	lost  int64 // payload bytes lost in all
-	cause error // of the first loss
+	cause error // of the first loss, or of the first that was no matter of max
 	ended bool  // closed, or broken: a torn frame could not be removed
 }
 
@@ -82,14 +83,14 @@ func (w *Writer) frame(k wire.Kind, p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf = wire.AppendFrame(w.gapNote(w.buf[:0]), k, p)
-	err := errMaxLog
+	err := ErrMaxLog
 	if w.size+int64(len(w.buf)) <= w.max || k != wire.Stdout && k != wire.Stderr {
 		err = w.append(w.buf)
 	}
 	if err != nil {
 		w.gap += int64(len(p))
 		w.lost += int64(len(p))
-		if w.cause == nil {
+		if w.cause == nil || errors.Is(w.cause, ErrMaxLog) {
 			w.cause = err
 		}
 		return
@@ -131,21 +132,25 @@ func (w *Writer) append(b []byte) error {
 }
 
 // Close ends the log and waits until it is on the disk. It returns the log's length in
-// bytes, and why the log is not whole, or "".
-func (w *Writer) Close() (size int64, logError string) {
+// bytes, and why the log is not whole, nil where it is; where nothing but [MaxLog] cut it, the
+// error wraps [ErrMaxLog].
+func (w *Writer) Close() (size int64, loss error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if b := w.gapNote(nil); len(b) > 0 && w.append(b) == nil {
 		w.gap = 0
 	}
 	w.ended = true
-	if w.lost > 0 {
-		logError = fmt.Sprintf("%d bytes of output are missing: %v", w.lost, w.cause)
-	}
 	for _, err := range []error{w.f.Sync(), w.f.Close()} {
-		if err != nil && logError == "" {
-			logError = err.Error()
+		if err != nil && (w.cause == nil || errors.Is(w.cause, ErrMaxLog)) {
+			w.cause = err
 		}
 	}
-	return w.size, logError
+	switch {
+	case w.lost > 0:
+		loss = fmt.Errorf("%d bytes of output are missing: %w", w.lost, w.cause)
+	case w.cause != nil:
+		loss = w.cause
+	}
+	return w.size, loss
 }

@@ -50,10 +50,10 @@ func TestWriter(t *testing.T) {
 		}
 	}
 	w.Note("two\nlines\n")
-	size, logError := w.Close()
+	size, loss := w.Close()
 	b, err := os.ReadFile(dir.Log())
-	if err != nil || int64(len(b)) != size || logError != "" {
-		t.Errorf("%d bytes, closed with %d, %q, %v", len(b), size, logError, err)
+	if err != nil || int64(len(b)) != size || loss != nil {
+		t.Errorf("%d bytes, closed with %d, %v, %v", len(b), size, loss, err)
 	}
 	if got, want := text(t, b), "[t first]\n[p deploy]\na\n"+big+"[t two lines]\n"; got != want {
 		t.Errorf("%.200q", got)
@@ -101,6 +101,7 @@ type disk struct {
 	data     []byte
 	room     int
 	truncErr error
+	syncErr  error
 	seen     []string // the whole frames that a follower could have read, after each change
 }
 
@@ -138,7 +139,7 @@ func (d *disk) look() {
 	}
 }
 
-func (d *disk) Sync() error  { return nil }
+func (d *disk) Sync() error  { return d.syncErr }
 func (d *disk) Close() error { return nil }
 
 func TestWriterDiskFull(t *testing.T) {
@@ -158,13 +159,13 @@ func TestWriterDiskFull(t *testing.T) {
 	d.room = len(d.data) + 90 // for the note alone
 	fmt.Fprint(out, strings.Repeat("x", 90))
 	d.room = 1000
-	size, logError := w.Close()
+	size, loss := w.Close()
 	want := "fits\n[t 21 bytes of output are missing here: no space left on device]\nroom again\n[t 95 bytes of output are missing here: no space left on device]\n"
 	if got := text(t, d.data); got != want || size != int64(len(d.data)) {
 		t.Errorf("%q, %d", got, size)
 	}
-	if logError != "116 bytes of output are missing: no space left on device" {
-		t.Errorf("log error %q", logError)
+	if !errors.Is(loss, unix.ENOSPC) || loss.Error() != "116 bytes of output are missing: no space left on device" {
+		t.Errorf("closed with %v", loss)
 	}
 	if len(d.seen) < 8 {
 		t.Errorf("only %d looks", len(d.seen))
@@ -186,13 +187,40 @@ func TestWriterLimit(t *testing.T) {
 	fmt.Fprint(out, strings.Repeat("y", 60))
 	w.Phase("deploy")
 	fmt.Fprint(w.Stream(wire.Stderr), "one more")
-	_, logError := w.Close()
+	_, loss := w.Close()
 	want := "fits\n[t 100 bytes of output are missing here: the log of a run may have 256 MiB]\n[p deploy]\n[t 8 bytes of output are missing here: the log of a run may have 256 MiB]\n"
 	if got := text(t, d.data); got != want {
 		t.Errorf("%q", got)
 	}
-	if logError != "108 bytes of output are missing: the log of a run may have 256 MiB" {
-		t.Errorf("log error %q", logError)
+	if !errors.Is(loss, ErrMaxLog) || loss.Error() != "108 bytes of output are missing: the log of a run may have 256 MiB" {
+		t.Errorf("closed with %v", loss)
+	}
+}
+
+// A log that was cut for its length, and then could not be written, is not one that was only cut.
+func TestWriterLimitThenFull(t *testing.T) {
+	for _, fail := range []func(*disk){
+		func(d *disk) { d.room = len(d.data) },
+		func(d *disk) { d.syncErr = unix.ENOSPC },
+	} {
+		d := &disk{room: 1000}
+		w := &Writer{f: d, max: 10}
+		fmt.Fprint(w.Stream(wire.Stdout), strings.Repeat("y", 40))
+		fail(d)
+		w.Phase("deploy")
+		if _, loss := w.Close(); !errors.Is(loss, unix.ENOSPC) || errors.Is(loss, ErrMaxLog) {
+			t.Errorf("closed with %v", loss)
+		}
+	}
+}
+
+// What the disk says when all of the log has been handed to it counts as well.
+func TestWriterSync(t *testing.T) {
+	d := &disk{room: 1000, syncErr: unix.EIO}
+	w := &Writer{f: d, max: MaxLog}
+	fmt.Fprint(w.Stream(wire.Stdout), "all")
+	if size, loss := w.Close(); !errors.Is(loss, unix.EIO) || size != int64(len(d.data)) {
+		t.Errorf("closed with %d, %v", size, loss)
 	}
 }
 
@@ -203,8 +231,8 @@ func TestWriterBroken(t *testing.T) {
 	fmt.Fprint(w.Stream(wire.Stdout), "torn")
 	d.room = 1000
 	fmt.Fprint(w.Stream(wire.Stdout), "after")
-	size, logError := w.Close()
-	if len(d.data) != 8 || size != 0 || !strings.HasPrefix(logError, "9 bytes") {
-		t.Errorf("%q, %d, %q", d.data, size, logError)
+	size, loss := w.Close()
+	if len(d.data) != 8 || size != 0 || loss == nil || !strings.HasPrefix(loss.Error(), "9 bytes") {
+		t.Errorf("%q, %d, %v", d.data, size, loss)
 	}
 }

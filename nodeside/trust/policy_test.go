@@ -5,29 +5,31 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"troops/gitcli"
 )
 
 func TestPolicy(t *testing.T) {
 	a, b := strings.Repeat("a", 40), strings.Repeat("b", 64)
 	for _, test := range []struct {
-		verify, since []setting
+		verify, since []gitcli.Setting
 		want          Policy
 		err           string
 	}{
 		{nil, nil, Policy{}, ""},
-		{[]setting{{"system", "head"}}, nil, Policy{Mode: Head}, ""},
-		{[]setting{{"local", "head"}}, nil, Policy{Mode: Head, Local: true}, ""},
-		{[]setting{{"system", "strict"}, {"local", "off"}}, nil, Policy{Mode: Strict}, ""},
-		{[]setting{{"global", "head"}, {"local", "strict"}}, nil, Policy{Mode: Strict, Local: true}, ""},
-		{[]setting{{"local", "strict"}, {"local", "head"}}, nil, Policy{Mode: Strict, Local: true}, ""},
-		{[]setting{{"worktree", "head"}}, nil, Policy{Mode: Head, Local: true}, ""},
-		{[]setting{{"system", "off"}}, nil, Policy{}, ""},
-		{[]setting{{"system", "Strict"}}, nil, Policy{}, `"Strict"`},
-		{[]setting{{"system", "strict"}, {"local", "none"}}, nil, Policy{}, "the local configuration"},
-		{[]setting{{"local", ""}}, nil, Policy{}, "head, strict or off"},
-		{[]setting{{"system", "strict"}}, []setting{{"local", a}}, Policy{Mode: Strict, Since: a}, ""},
-		{[]setting{{"system", "strict"}}, []setting{{"system", b}, {"local", a}}, Policy{Mode: Strict, Since: b}, ""},
-		{[]setting{{"system", "strict"}}, []setting{{"local", "master"}}, Policy{}, "whole object name"},
+		{[]gitcli.Setting{{Scope: "system", Value: "head"}}, nil, Policy{Mode: Head}, ""},
+		{[]gitcli.Setting{{Scope: "local", Value: "head"}}, nil, Policy{Mode: Head, Local: true}, ""},
+		{[]gitcli.Setting{{Scope: "system", Value: "strict"}, {Scope: "local", Value: "off"}}, nil, Policy{Mode: Strict}, ""},
+		{[]gitcli.Setting{{Scope: "global", Value: "head"}, {Scope: "local", Value: "strict"}}, nil, Policy{Mode: Strict, Local: true}, ""},
+		{[]gitcli.Setting{{Scope: "local", Value: "strict"}, {Scope: "local", Value: "head"}}, nil, Policy{Mode: Strict, Local: true}, ""},
+		{[]gitcli.Setting{{Scope: "worktree", Value: "head"}}, nil, Policy{Mode: Head, Local: true}, ""},
+		{[]gitcli.Setting{{Scope: "system", Value: "off"}}, nil, Policy{}, ""},
+		{[]gitcli.Setting{{Scope: "system", Value: "Strict"}}, nil, Policy{}, `"Strict"`},
+		{[]gitcli.Setting{{Scope: "system", Value: "strict"}, {Scope: "local", Value: "none"}}, nil, Policy{}, "the local configuration"},
+		{[]gitcli.Setting{{Scope: "local", Value: ""}}, nil, Policy{}, "head, strict or off"},
+		{[]gitcli.Setting{{Scope: "system", Value: "strict"}}, []gitcli.Setting{{Scope: "local", Value: a}}, Policy{Mode: Strict, Since: a}, ""},
+		{[]gitcli.Setting{{Scope: "system", Value: "strict"}}, []gitcli.Setting{{Scope: "system", Value: b}, {Scope: "local", Value: a}}, Policy{Mode: Strict, Since: b}, ""},
+		{[]gitcli.Setting{{Scope: "system", Value: "strict"}}, []gitcli.Setting{{Scope: "local", Value: "master"}}, Policy{}, "whole object name"},
 	} {
 		got, err := policy(test.verify, test.since)
 		if test.err != "" {

@@ -34,7 +34,7 @@ type Result struct {
 	Commit   string    `json:"commit"`              // object name, hexadecimal
 	Branch   string    `json:"branch"`              // refs/heads/...
 	State    State     `json:"state"`               //
-	Phase    string    `json:"phase,omitempty"`     // the last phase that began
+	Phase    string    `json:"phase,omitempty"`     // the last phase that began, or log where its log could not be written
 	ExitCode int       `json:"exit_code,omitempty"` // of the process that failed the phase
 	Signal   string    `json:"signal,omitempty"`    // the signal that ended it, such as "killed"
 	Error    string    `json:"error,omitempty"`     // one line, for people
