@@ -62,7 +62,7 @@ func literalBlocks(text string) (blocks []string) {
 func TestSeedDocument(t *testing.T) {
 	t.Parallel()
 	doc := readSeed(t)
-	s := &station{Kit: testnode.New(t), t: t}
+	s := &station{Kit: testnode.New(t), t: t, kind: asRoot}
 	s.repo = s.Dir
 	nodes := s.Start(t, testnode.Options{Names: []string{"shellbox-1.example.com", "shellbox-2.example.com"}, Apt: true, Files: pydebianadmin(t)})
 	nodes = append(nodes, s.Start(t, testnode.Options{Names: testnode.Names("n-%d.example.com", 10)[2:]})...)

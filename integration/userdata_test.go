@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"troops/integration/testnode"
@@ -19,13 +20,14 @@ func TestUserdata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := program
+	var served atomic.Pointer[[]byte]
+	serve := func(b []byte) { served.Store(&b) }
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/troops-linux-amd64" && r.URL.Path != "/troops-linux-arm64" {
 			http.NotFound(w, r)
 			return
 		}
-		w.Write(served) // the client tells of a short one
+		w.Write(*served.Load()) // the client tells of a short one
 	}))
 	defer web.Close()
 	n := s.Start(t, testnode.Options{Names: []string{"cloud-1.example.com"}})[0]
@@ -43,13 +45,13 @@ func TestUserdata(t *testing.T) {
 		return string(out), err
 	}
 
-	served = append([]byte("another"), program...)
+	serve(append([]byte("another"), program...))
 	if out, err := boot(); err == nil || !strings.Contains(out, "has another program than the one that this userdata was made with") {
 		t.Errorf("with another program: %v\n%s", err, out)
 	}
 	n.Run(t, "test -z \"$(ls -A /usr/local/bin)\" && ! test -e /var/lib/troops && ! getent group troops")
 
-	served = program
+	serve(program)
 	out, err := boot()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
