@@ -80,10 +80,11 @@ func (l Layout) forgetRemotes(ctx context.Context, remotes []*remote) error {
 // fetcher asks the remotes of one node. Their addresses come from the repository's
 // configuration, which group members write; what they send is hostile.
 type fetcher struct {
-	l     Layout
-	git   gitcli.Repo
-	limit time.Duration // FetchTimeout
-	most  int64         // bytes that a remote may send; 0 is no limit
+	l      Layout
+	git    gitcli.Repo   // the node's
+	limit  time.Duration // FetchTimeout
+	most   int64         // bytes that a remote may send; 0 is no limit
+	format string        // of objects: sha1, sha256
 }
 
 func (l Layout) fetcher() *fetcher {
@@ -117,14 +118,21 @@ func (l Layout) sshCommand() string {
 // knownHosts has the host keys of the remotes.
 func (l Layout) knownHosts() string { return filepath.Join(filepath.Dir(l.Key()), "known_hosts") }
 
-// command runs git for a remote and returns what it printed.
-func (f *fetcher) command(ctx context.Context, r *remote, args ...string) (string, error) {
+// command runs git in a repository for a remote.
+func (f *fetcher) command(ctx context.Context, r *remote, git gitcli.Repo, args ...string) error {
+	_, err := f.output(ctx, r, git, args...)
+	return err
+}
+
+// output is [fetcher.command], and returns what git printed.
+func (f *fetcher) output(ctx context.Context, r *remote, git gitcli.Repo, args ...string) (string, error) {
 	if !validBranch(branchPrefix + r.name) {
 		return "", errors.New("its name cannot be used: git remote rename")
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.limit)
 	defer cancel()
-	git := f.git
+	ctx, over := context.WithCancelCause(ctx)
+	defer over(nil)
 	// Other transports, such as ext::, would be commands.
 	protocols := "https:ssh:file"
 	if ok, _ := f.git.Line(ctx, "config", "--type=bool", "--get", "remote."+r.name+".troopsInsecure"); ok == "true" {
@@ -133,19 +141,20 @@ func (f *fetcher) command(ctx context.Context, r *remote, args ...string) (strin
 	git.Env = append(git.Env[:len(git.Env):len(git.Env)], "GIT_ALLOW_PROTOCOL="+protocols)
 	cmd := git.Command(ctx, append([]string{
 		"-c", "transfer.fsckObjects=true", "-c", "fetch.fsckObjects=true", "-c", "gc.auto=0",
-		"-c", "fetch.unpackLimit=1", // one file, of which the size is known
 		"-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30",
 	}, args...)...)
 	limitFiles(cmd, f.most)
 	// ssh and git's helpers end with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	out, errs := &sayings{over: over}, &sayings{over: over}
+	cmd.Stdout, cmd.Stderr = out, errs
 	err := cmd.Run()
-	switch {
+	switch cause := context.Cause(ctx); {
 	case err == nil:
 		return out.String(), nil
+	case errors.Is(cause, errSaidTooMuch):
+		return "", cause
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", fmt.Errorf("it took longer than %v", f.limit)
 	}
@@ -169,8 +178,6 @@ func (f *fetcher) explain(r *remote, said string) error {
 			key = "troops node --dir " + f.l.Dir + " key"
 		}
 		return fmt.Errorf("%s (let the node's key in there: %s)", text, key)
-	case strings.Contains(said, "invalid index-pack output") && f.tooLarge():
-		return fmt.Errorf("it sends more than %d bytes: receive.maxInputSize of the node's repository sets another limit", f.most)
 	}
 	return wayOut(errors.New(text))
 }
@@ -188,16 +195,22 @@ func each(remotes []*remote, f func(*remote)) {
 	_ = g.Wait() // no function of it fails
 }
 
-// fetch brings branch of each remote to the remote's ref.
-func (f *fetcher) fetch(ctx context.Context, remotes []*remote, branch string) {
-	before := f.l.unfinished()
-	defer f.l.removeUnfinished(before, time.Now())
+// fetch brings branch of each remote to the remote's ref. The caller holds the pull's lock.
+func (f *fetcher) fetch(ctx context.Context, remotes []*remote, branch string) error {
 	f.most = f.l.maxFetch(ctx)
+	var err error
+	if f.format, err = f.l.git().Line(ctx, "rev-parse", "--show-object-format"); err != nil {
+		return fmt.Errorf("nodeside: reading the repository's format: %w", err)
+	}
+	if err := f.l.emptyQuarantines(); err != nil {
+		return err
+	}
 	each(remotes, func(r *remote) {
 		if r.err == nil {
 			r.oid, r.err = f.fetchOne(ctx, r, branch)
 		}
 	})
+	return nil
 }
 
 func (f *fetcher) fetchOne(ctx context.Context, r *remote, branch string) (string, error) {
@@ -206,21 +219,12 @@ func (f *fetcher) fetchOne(ctx context.Context, r *remote, branch string) (strin
 		return "", err
 	}
 	r.before = before
-	// No other ref may move, whatever the remote's configuration says: an empty --refmap, no
-	// tags, nothing pruned.
-	_, err = f.command(ctx, r, "fetch", "--quiet", "--no-tags", "--no-prune", "--refmap=", "--no-write-fetch-head",
-		"--no-recurse-submodules", "--no-auto-gc", "--no-filter", "--upload-pack=git-upload-pack",
-		"--", r.name, "+"+branch+":"+r.ref())
-	if err != nil {
+	if err := f.bring(ctx, r, branch); err != nil {
 		return "", err
 	}
-	line, err := f.l.git().Line(ctx, "for-each-ref", "--format=%(objecttype) %(objectname)", r.ref())
+	oid, err := f.l.tip(ctx, r.ref())
 	if err != nil {
 		return "", err
-	}
-	kind, oid, _ := strings.Cut(line, " ")
-	if kind != "commit" {
-		return "", fmt.Errorf("its %s is a %s, no commit", branch, kind)
 	}
 	if before != "" && before != oid {
 		forward, err := f.l.isAncestor(ctx, before, oid)
@@ -244,7 +248,7 @@ func (f *fetcher) firstBranch(ctx context.Context, remotes []*remote) (string, e
 		listed[r] = new(string)
 	}
 	each(remotes, func(r *remote) {
-		*listed[r], r.err = f.command(ctx, r, "ls-remote", "--symref", "--upload-pack=git-upload-pack", "--", r.name, "HEAD", head)
+		*listed[r], r.err = f.output(ctx, r, f.git, "ls-remote", "--symref", "--upload-pack=git-upload-pack", "--", r.name, "HEAD", head)
 	})
 	standard, of := "", ""
 	for _, r := range remotes {

@@ -84,22 +84,37 @@ func TestPullChecksObjects(t *testing.T) {
 		{".gitmodules is a link", []entry{{"120000", ".gitmodules", "/etc/passwd"}}, "gitmodulesSymlink"},
 		{"a link that is a directory", []entry{{"120000", "d", "/tmp"}, {"40000", "d", "x"}}, "duplicateEntries"},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			n := newTestNode(t)
-			origin := n.remote("origin")
-			oid := n.commit("deploy", deployHello)
-			n.git("push", "-q", origin, "master")
-			n.mustPull()
-			bad := n.hostile(origin, test.entries...)
-			n.refused("remote origin", test.want)
-			n.deployed(oid)
-			if at := n.tip(wire.RemoteRefPrefix + "origin/head"); at == bad {
-				t.Error("the remote's ref names the hostile commit")
-			}
-			n.git("--git-dir="+n.l.Repo(), "fsck")
-		})
+		for way, served := range map[string]func(*testNode, string){"": func(*testNode, string) {}, ", file by file": (*testNode).dumb} {
+			t.Run(test.name+way, func(t *testing.T) {
+				t.Parallel()
+				n := newTestNode(t)
+				origin := n.remote("origin")
+				oid := n.commit("deploy", deployHello)
+				n.git("push", "-q", origin, "master")
+				served(n, origin)
+				n.mustPull()
+				bad := n.hostile(origin, test.entries...)
+				served(n, origin)
+				n.refused("remote origin", test.want)
+				n.deployed(oid)
+				if at := n.tip(wire.RemoteRefPrefix + "origin/head"); at == bad {
+					t.Error("the remote's ref names the hostile commit")
+				}
+				n.nothingLeft()
+				n.git("--git-dir="+n.l.Repo(), "fsck")
+			})
+		}
 	}
+}
+
+// dumb has remote origin served as it is, by a server that knows nothing of git.
+func (n *testNode) dumb(repo string) {
+	n.Helper()
+	n.git("--git-dir="+repo, "update-server-info")
+	server := httptest.NewTLSServer(http.FileServer(http.Dir(filepath.Dir(repo))))
+	n.Cleanup(server.Close)
+	n.believe(server)
+	n.git("--git-dir="+n.l.Repo(), "remote", "set-url", "origin", server.URL+"/"+filepath.Base(repo))
 }
 
 // Links that leave the checkout are left as they are, and nothing is written through them: neither

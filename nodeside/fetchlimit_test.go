@@ -3,6 +3,7 @@ package nodeside
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -10,14 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
-
-	"troops/nodeside/runlog"
-	"troops/nodeside/wire"
 )
 
 // incompressible is so many bytes that a pack does not make shorter.
@@ -37,6 +32,9 @@ func (n *testNode) nothingLeft() {
 		}
 		return err
 	}))
+	if left, err := os.ReadDir(n.l.quarantines()); err != nil || len(left) > 0 {
+		n.Errorf("left of fetches: %v, %v", left, err)
+	}
 }
 
 // A remote that sends more than the limit is left out by name, whatever the way to it, and nothing
@@ -88,6 +86,8 @@ func TestFetchHalfAPack(t *testing.T) {
 	oid := n.commit("deploy", deployHello, "big", incompressible(1<<20))
 	n.git("push", "-q", origin, "master")
 	whole := n.gitHTTP(func(b []byte) []byte { return b })
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
 	stalls := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		whole.ServeHTTP(rec, r)
@@ -100,32 +100,15 @@ func TestFetchHalfAPack(t *testing.T) {
 		}
 		w.Write(body[:len(body)/2])
 		http.NewResponseController(w).Flush()
+		end()
 		<-r.Context().Done() // until the fetch has ended
 	}))
 	defer stalls.Close()
 	n.addRemote("stalls", stalls.URL+"/origin.git")
 	n.config("remote.stalls.troopsInsecure", "true")
 
-	pack := filepath.Join(n.l.Repo(), "objects", "pack")
-	n.check(os.MkdirAll(pack, 0o755))
-	watch, err := fsnotify.NewWatcher()
-	n.check(err)
-	defer watch.Close()
-	n.check(watch.Add(pack))
-	ctx, end := context.WithCancel(t.Context())
-	var ending sync.WaitGroup
-	ending.Go(func() {
-		defer end()
-		for event := range watch.Events {
-			if event.Has(fsnotify.Write) && strings.HasPrefix(filepath.Base(event.Name), "tmp_pack_") {
-				return
-			}
-		}
-	})
 	r := &remote{name: "stalls"}
-	n.l.fetcher().fetch(ctx, []*remote{r}, "refs/heads/master")
-	n.check(watch.Close())
-	ending.Wait()
+	n.check(n.l.fetcher().fetch(ctx, []*remote{r}, "refs/heads/master"))
 	if r.err == nil || n.tip(r.ref()) != "" {
 		t.Errorf("it was fetched: %v", r.err)
 	}
@@ -156,70 +139,20 @@ func TestFetchDrip(t *testing.T) {
 	f := n.l.fetcher()
 	f.limit = 500 * time.Millisecond
 	r := &remote{name: "drips"}
-	f.fetch(t.Context(), []*remote{r}, "refs/heads/master")
+	n.check(f.fetch(t.Context(), []*remote{r}, "refs/heads/master"))
 	if r.err == nil || !strings.Contains(r.err.Error(), "longer than 500ms") {
 		t.Errorf("%v", r.err)
 	}
 	n.await("git's end", func() error { return <-hungUp })
 }
 
-// What was there before a fetch is another program's, unless it is a day old.
-func TestRemoveUnfinished(t *testing.T) {
+// What git prints of a remote does not fill the memory, in either stream.
+func TestRemoteSaysTooMuch(t *testing.T) {
 	n := newTestNode(t)
-	pack := filepath.Join(n.l.Repo(), "objects", "pack")
-	now := time.Now()
-	file := func(name string, age time.Duration) {
-		path := filepath.Join(pack, name)
-		n.check(os.WriteFile(path, nil, 0o444))
-		n.check(os.Chtimes(path, now.Add(-age), now.Add(-age)))
-	}
-	n.check(os.MkdirAll(filepath.Join(pack, "tmp_dir"), 0o755))
-	file("tmp_pack_before", time.Hour)
-	file("tmp_pack_forgotten", 25*time.Hour)
-	file("pack-x.pack", 25*time.Hour)
-	before := n.l.unfinished()
-	file("tmp_pack_new", 0)
-	file("tmp_idx_new", 0)
-	n.l.removeUnfinished(before, now)
-	entries, err := os.ReadDir(pack)
-	n.check(err)
-	var left []string
-	for _, e := range entries {
-		left = append(left, e.Name())
-	}
-	if got := strings.Join(left, " "); got != "pack-x.pack tmp_dir tmp_pack_before" {
-		t.Errorf("left are %s", got)
-	}
-}
-
-// While a pull goes on, a run collects no garbage, and does not wait for the pull.
-func TestNoGarbageDuringPull(t *testing.T) {
-	n := newTestNode(t)
-	lock, err := n.l.openPullLock()
-	n.check(err)
-	defer lock.Close()
-	n.check(runlog.Lock(lock))
-	n.config("gc.autoPackLimit", "1")
-	n.config("receive.unpackLimit", "1")
-	// The object of the node's own ref is no longer loose once garbage has been collected. Packs may
-	// stay: git-receive-pack keeps one until the push has ended.
-	loose := func() string { return n.git("--git-dir="+n.l.Repo(), "count-objects") }
-	for i := range 2 {
-		oid := n.commit("deploy", deployHello, "x", strings.Repeat("x", i))
-		n.mustPush("master")
-		n.awaitEnd(n.runs()[oid].Run)
-	}
-	if out := loose(); strings.HasPrefix(out, "0 objects") {
-		t.Errorf("garbage was collected: %s", out)
-	}
-	n.check(lock.Close())
-	oid := n.commit("x", "y")
-	n.mustPush("master")
-	n.awaitEnd(n.runs()[oid].Run)
-	if out := loose(); !strings.HasPrefix(out, "0 objects") {
-		t.Errorf("no garbage was collected: %s", out)
-	}
-	if n.tip(wire.DeployedRef) != oid {
-		t.Error("it was not deployed")
+	for _, script := range []string{"yes", "yes >&2"} {
+		f := n.l.fetcher()
+		if _, err := f.output(t.Context(), &remote{name: "chatty"}, f.git, "-c", "alias.flood=!"+script, "flood"); !errors.Is(err, errSaidTooMuch) {
+			t.Errorf("%s: %v", script, err)
+		}
 	}
 }

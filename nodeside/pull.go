@@ -129,20 +129,11 @@ func (p *puller) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// openPullLock opens the file that a pull locks.
-func (l Layout) openPullLock() (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(l.Dir, "pull.lock"), os.O_RDWR|os.O_CREATE, lockMode)
-	if err != nil {
-		return nil, fmt.Errorf("nodeside: opening the pull's lock: %w", err)
-	}
-	return lock, nil
-}
-
 // pull fetches from all remotes and queues the run of the furthest commit. One pull at a time.
 func (l Layout) pull(ctx context.Context, q Request) (answer, error) {
-	lock, err := l.openPullLock()
+	lock, err := os.OpenFile(filepath.Join(l.Dir, "pull.lock"), os.O_RDWR|os.O_CREATE, lockMode)
 	if err != nil {
-		return answer{}, err
+		return answer{}, fmt.Errorf("nodeside: opening the pull's lock: %w", err)
 	}
 	defer lock.Close()
 	if err := runlog.Lock(lock); err != nil {
@@ -187,7 +178,9 @@ func (p *puller) pull(ctx context.Context) (answer, error) {
 	if branch == "" {
 		return p.unreachable(remotes, errors.New("it has no branch")), nil
 	}
-	f.fetch(ctx, remotes, branch)
+	if err := f.fetch(ctx, remotes, branch); err != nil {
+		return answer{}, err
+	}
 	tip, err := p.l.tip(ctx, branch)
 	if err != nil {
 		return answer{}, err

@@ -34,24 +34,11 @@ const GCTimeout = 10 * time.Minute
 func (l Layout) tidy(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, GCTimeout)
 	defer cancel()
-	return errors.Join(l.prune(ctx, id), l.collect(ctx))
-}
-
-// collect has git collect its garbage, unless a pull goes on: what a fetch has left is told from
-// the files that this makes by there being but one of them at a time. The next run comes to it.
-func (l Layout) collect(ctx context.Context) error {
-	lock, err := l.openPullLock()
-	if err != nil {
-		return err
+	err := l.prune(ctx, id)
+	if _, e := l.git().Run(ctx, nil, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"); e != nil {
+		err = errors.Join(err, fmt.Errorf("nodeside: collecting garbage: %w", e))
 	}
-	defer lock.Close()
-	if free, err := runlog.TryLock(lock); !free || err != nil {
-		return err
-	}
-	if _, err := l.git().Run(ctx, nil, "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"); err != nil {
-		return fmt.Errorf("nodeside: collecting garbage: %w", err)
-	}
-	return nil
+	return err
 }
 
 // prune removes old runs, refs and checkouts. The queue is locked meanwhile: a run that is
