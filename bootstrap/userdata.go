@@ -27,9 +27,21 @@ type UserData struct {
 	Remotes  []Remote  // that the node pulls from
 }
 
-// firstPull ends the script. A remote that does not let the node in yet is looked at again by its timer.
+// certificates are where Debian has those that https needs.
+const certificates = "/etc/ssl/certs/ca-certificates.crt"
+
+// firstPull ends the script. The timer may pull as soon as there is a remote, and a remote that
+// does not let the node in yet is looked at again by it.
 const firstPull = `echo "troops: this node's key: $("$bin" node key)"
-[ -z "$remotes" ] || "$bin" node pull || true
+
+# Lines of your own, for what has to be there before the first pull, go here.
+
+while read -r name url; do
+    [ -z "$name" ] || set_remote "$name" "$url"
+done <<END
+$pulls
+END
+[ -z "$pulls" ] || "$bin" node pull || true
 `
 
 // loginName is what useradd(8) of Debian lets be a user.
@@ -43,6 +55,9 @@ func (u UserData) Script() (script string, missing []string, err error) {
 	if err != nil || address.Host == "" || address.Scheme != "https" && address.Scheme != "http" {
 		return "", nil, fmt.Errorf("bad URL %q of the program: https://... is wanted", u.URL)
 	}
+	if address.User != nil {
+		return "", nil, errors.New("the URL of the program has a password, or a name: everything on a machine can read its user data")
+	}
 	if u.User != "" && !loginName.MatchString(u.User) {
 		return "", nil, fmt.Errorf("bad user %q", u.User)
 	}
@@ -55,7 +70,7 @@ func (u UserData) Script() (script string, missing []string, err error) {
 			missing, errs = append(missing, architectures[uname]), append(errs, err)
 			continue
 		}
-		fmt.Fprintf(&b, "sum_%s=%s\n", prog.arch, prog.sum)
+		fmt.Fprintf(&b, "sum_%[1]s=%[2]s size_%[1]s=%[3]d\n", prog.arch, prog.sum, prog.size)
 	}
 	switch {
 	case len(missing) == len(architectures):
@@ -67,10 +82,11 @@ func (u UserData) Script() (script string, missing []string, err error) {
 	if user == "" {
 		user = "root"
 	}
-	for _, v := range [][2]string{{"url", u.URL}, {"user", user}, {"remotes", remoteLines(u.Remotes)}, {"packages", "git python3 python3-venv"}} {
+	for _, v := range [][2]string{{"url", u.URL}, {"user", user}, {"remotes", ""}, {"pulls", remoteLines(u.Remotes)},
+		{"packages", "git python3 python3-venv ca-certificates"}} {
 		fmt.Fprintf(&b, "%s=%s\n", v[0], quote(v[1]))
 	}
-	b.WriteString("\nif ! git --version || ! python3 -I -c 'import ensurepip, venv'; then\n(\n" + packagesScript + ") || exit 1\nfi\n\n")
+	b.WriteString("\nif ! git --version || ! python3 -I -c 'import ensurepip, venv' || ! [ -e " + certificates + " ]; then\n(\n" + packagesScript + ") || exit 1\nfi\n\n")
 	b.WriteString(fetchScript + "\n" + applyScript)
 	b.WriteString("\n" + firstPull)
 	return b.String(), missing, nil

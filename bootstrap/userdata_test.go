@@ -20,6 +20,7 @@ func TestUserDataMistakes(t *testing.T) {
 		"no URL":          {func(u *UserData) { u.URL = "" }, "https://... is wanted"},
 		"a path":          {func(u *UserData) { u.URL = "/srv/troops" }, "https://... is wanted"},
 		"another scheme":  {func(u *UserData) { u.URL = "ftp://example.com/troops" }, "https://... is wanted"},
+		"a password":      {func(u *UserData) { u.URL = "https://me:secret@example.com/troops" }, "has a password"},
 		"no user":         {func(u *UserData) { u.User = "-x; id" }, "bad user"},
 		"no program":      {func(u *UserData) { u.Programs = NewPrograms(own+".gone", own) }, "reading the program"},
 		"one URL for two": {func(u *UserData) { u.URL = "https://example.com/troops"; u.Programs = bothIn(t, own, arm) }, "write {arch} where"},

@@ -64,7 +64,7 @@ func venvFaults() []fault {
 			name: "pip hangs", harm: "mkfifo /run/hang && git config --system troops.venvTimeout 8s",
 			heal:  "rm /run/hang && git config --system --unset troops.venvTimeout",
 			files: map[string]string{"requirements.txt": "PyDebianAdmin\n./slow\n", "slow/pyproject.toml": slowProject, "slow/slow.py": slowBackend},
-			shows: []string{failed(`venv: .*no virtualenv within 8s .*git config troops\.venvTimeout on the node`)},
+			shows: []string{failed(`venv: .*no virtualenv within 8s.*, on the node: git config --system troops\.venvTimeout 1h`)},
 		},
 	}
 	for _, damage := range []struct{ name, harm string }{

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,13 +22,19 @@ func TestUserdata(t *testing.T) {
 		t.Fatal(err)
 	}
 	var served atomic.Pointer[[]byte]
+	var cut atomic.Bool // the next one breaks off
 	serve := func(b []byte) { served.Store(&b) }
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/troops-linux-amd64" && r.URL.Path != "/troops-linux-arm64" {
 			http.NotFound(w, r)
 			return
 		}
-		w.Write(*served.Load()) // the client tells of a short one
+		if cut.CompareAndSwap(true, false) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(program)))
+			w.Write(program[:len(program)/2])
+			return
+		}
+		w.Write(*served.Load())
 	}))
 	defer web.Close()
 	n := s.Start(t, testnode.Options{Names: []string{"cloud-1.example.com"}})[0]
@@ -52,11 +59,12 @@ func TestUserdata(t *testing.T) {
 	n.Run(t, "test -z \"$(ls -A /usr/local/bin)\" && ! test -e /var/lib/troops && ! getent group troops")
 
 	serve(program)
+	cut.Store(true)
 	out, err := boot()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"did installed troops ", "did added ubuntu to group troops", "did added remote origin", "ended well", "troops: this node's key: ssh-ed25519 "} {
+	for _, want := range []string{"it broke off", "did installed troops ", "did added ubuntu to group troops", "did added remote origin", "ended well", "troops: this node's key: ssh-ed25519 "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the console has no %q:\n%s", want, out)
 		}

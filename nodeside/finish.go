@@ -89,7 +89,11 @@ func (r *run) fail(err error) {
 		return
 	}
 	if errors.Is(err, deployment.ErrVenvTimeout) {
-		r.rec.Error += "; where it needs longer: git config " + venvTimeoutKey + " on the node"
+		scope := "--system"
+		if !r.l.Root {
+			scope = "--global"
+		}
+		r.rec.Error += "; where it needs longer, on the node: git config " + scope + " " + venvTimeoutKey + " 1h"
 		return // by which signal pip was ended is of no interest
 	}
 	var exit *deployment.ExitError

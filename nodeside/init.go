@@ -84,7 +84,7 @@ func (n *initer) init(ctx context.Context) error {
 			return err
 		}
 	}
-	steps := []func(context.Context) error{n.makeDirs, n.makeRepo, n.configure, n.makeHooks, n.makeRef, n.makeKey}
+	steps := []func(context.Context) error{n.makeDirs, n.makeRepo, n.configure, n.makeHooks, n.makeRef, n.makeKey, n.showName}
 	if n.l.Root {
 		steps = append(steps, n.makeSudoers, n.trustRepo, n.makeTimer)
 	}

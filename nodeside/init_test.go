@@ -82,11 +82,12 @@ func TestInitAgain(t *testing.T) {
 	n.git("--git-dir="+n.l.Repo(), "config", "--add", "receive.procReceiveRefs", "refs/tags")
 	n.git("--git-dir="+n.l.Repo(), "update-ref", "refs/troops/v0", wire.AdvertisedRef)
 	n.check(os.Remove(usual(n.l))) // as on nodes that were made before there was one
+	n.check(os.WriteFile(n.l.hostFile(), []byte("web-1\n"), 0o640))
 	n.init()
 	if refs := n.git("--git-dir="+n.l.Repo(), "for-each-ref", "--format=%(refname)", "refs/troops/v*"); refs != wire.AdvertisedRef {
 		t.Errorf("it speaks %q", refs)
 	}
-	for _, want := range []string{"made " + usual(n.l), "removed refs/troops/v0, of another troops", "wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
+	for _, want := range []string{"made " + usual(n.l), "changed the mode of " + n.l.hostFile(), "removed refs/troops/v0, of another troops", "wrote " + n.l.Hook("proc-receive"), "corrected owner and mode of " + n.l.Dir, "set receive.procReceiveRefs"} {
 		if !strings.Contains(n.out.String(), want+"\n") && !strings.Contains(n.out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &n.out)
 		}

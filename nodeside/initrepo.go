@@ -161,6 +161,22 @@ func (n *initer) makeKey(context.Context) error {
 	return nil
 }
 
+// showName lets members of the group read the node's name, which early nodes kept to themselves.
+func (n *initer) showName(context.Context) error {
+	info, err := os.Stat(n.l.hostFile())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm() == hostMode {
+		return nil
+	}
+	if err == nil {
+		err = os.Chmod(n.l.hostFile(), hostMode)
+	}
+	if err != nil {
+		return fmt.Errorf("nodeside: letting the node's name be read: %w", err)
+	}
+	n.did("changed the mode of %s", n.l.hostFile())
+	return nil
+}
+
 // usualKey is where the public key of an RSA pair would be: the name that the documents which
 // troops began with tell people to look for.
 const usualKey = "id_rsa.pub"

@@ -268,26 +268,35 @@ func TestVerifyWhatIsDeployed(t *testing.T) {
 	n.mustPush("master")
 }
 
-// A run that waits while signatures begin to be demanded does not run without one.
+// A run that waits while signatures begin to be demanded does not run without them: those of all
+// that is new with it, where they are strict.
 func TestVerifyWhatWaited(t *testing.T) {
-	n := newSignedNode(t)
-	gate, reached := n.fifo("gate"), n.fifo("reached")
-	working := n.pushRun(n.commit("deploy", "#!/bin/sh\necho > "+reached+"\nread go < "+gate+"\n"))
-	n.reached(reached)
-	plain := n.sign("")
-	waiting := n.pushRun(plain)
-	n.verify("head")
-	n.open(gate)
-	if _, r := n.follow(working); r.State != wire.OK {
-		t.Errorf("the run at work: %+v", r)
+	for mode, says := range map[string]string{"head": " is not signed: ", "strict": " is not signed, and is new with "} {
+		t.Run(mode, func(t *testing.T) {
+			n := newSignedNode(t)
+			gate, reached := n.fifo("gate"), n.fifo("reached")
+			working := n.pushRun(n.commit("deploy", "#!/bin/sh\necho > "+reached+"\nread go < "+gate+"\n"))
+			n.reached(reached)
+			plain := n.sign("")
+			waits := plain
+			if mode == "strict" {
+				waits = n.sign(plain, n.kit.SSH(signers.Good)...)
+			}
+			waiting := n.pushRun(waits)
+			n.verify(mode)
+			n.open(gate)
+			if _, r := n.follow(working); r.State != wire.OK {
+				t.Errorf("the run at work: %+v", r)
+			}
+			if _, r := n.follow(waiting); r.State != wire.Refused || !strings.Contains(r.Error, "commit "+short(plain)+says) {
+				t.Errorf("the run that waited: %+v", r)
+			}
+			if _, err := os.Stat(n.mark); err == nil {
+				t.Error("it was deployed")
+			}
+			n.lockFree()
+		})
 	}
-	if _, r := n.follow(waiting); r.State != wire.Refused || !strings.Contains(r.Error, "commit "+short(plain)+" is not signed") {
-		t.Errorf("the run that waited: %+v", r)
-	}
-	if _, err := os.Stat(n.mark); err == nil {
-		t.Error("it was deployed")
-	}
-	n.lockFree()
 }
 
 // A remote with a forged commit is left out; another one is pulled from all the same.

@@ -24,12 +24,12 @@ func newUserdata(g *global) *cli.Command {
 		Usage:     "print user data that makes a cloud's machine a node at its first boot",
 		ArgsUsage: " ",
 		Description: `Prints a shell script for cloud-init (and whatever else runs a script as root on a new machine: a
-preseed's late_command). It has apt-get install git and python3-venv where they are missing, fetches
-the program from --url, checks that it is the one that is here, by its SHA-256, and makes the machine
+preseed's late_command). It has apt-get install git, python3-venv and ca-certificates where one is
+missing, fetches the program from --url, checks that it is the one that is here, by its SHA-256, and makes the machine
 a node as 'troops bootstrap' does. With --remote the node deploys by itself from then on. The node's
 key, to be let in at a remote by SSH, is printed there: see the machine's console log.
 
-There are no secrets in it. Lines of your own may be added at its end.
+There are no secrets in it. Lines of your own go where it says so, near its end.
 
 Exit codes: 0, or 2 for a usage error.`,
 		Flags: []cli.Flag{
