@@ -59,7 +59,9 @@ func TestParseRequest(t *testing.T) {
 }
 
 func TestHostName(t *testing.T) {
+	long := strings.Repeat("h", maxHostPart)
 	for in, want := range map[string]string{
+		long: long, long + "h": "", long + "@h": "h", "u" + long + "@h": "",
 		"h": "h", "h-1.example.com": "h-1.example.com", "h:22": "h", "u@h": "h", "u@h:2222": "h", "1.2.3.4:5": "1.2.3.4",
 		"::1": "::1", "[::1]:22": "::1", "[fe80::1]": "fe80::1", "a@b@h": "h",
 		"": "", "-h": "", ".h": "", "h:": "", "h:x": "", "@h": "", "u@": "", "h h": "", "h;x": "", "h%x": "", "h\n": "", "[::1": "", "[h]": "",

@@ -73,7 +73,7 @@ func (c *comparison) tell() {
 	slices.SortStableFunc(e.Plans, func(a, b NodePlan) int {
 		return cmp.Or(b.gets()-a.gets(), cmp.Compare(a.Target.Host, b.Target.Host))
 	})
-	if first := e.Plans[0]; first.gets() > 0 {
+	if first := e.Plans[0]; first.gets() > 1 { // one is what the push began with
 		// Text for people, without which the push goes on.
 		e.Commits, _ = r.log(c.ctx, string(r.Commit), "^"+string(first.At))
 	}

@@ -36,7 +36,7 @@ type Wave struct {
 type Compared struct {
 	Commit, Subject string     // object name, and the commit's first line
 	Plans           []NodePlan // of the nodes that have shown it, those that lack most commits first
-	Commits         []string   // the newest [MaxPlanCommits] that the first of them gets, newest first: short name and subject
+	Commits         []string   // the newest [MaxPlanCommits] that the first of them gets, where these are several, newest first: short name and subject
 	Pending         int        // nodes that have not shown it
 }
 

@@ -102,6 +102,7 @@ pushing the same commit again follows it.
 
 func runPush(ctx context.Context, g *global, o pushOptions) error {
 	collectLess()
+	defer oneProcessor(ctx)()
 	color, err := output.ColorFor(g.color, g.out, os.Getenv)
 	if err != nil {
 		return err

@@ -127,7 +127,7 @@ func parseReport(data []byte) (roles []string, reported bool, err error) {
 		return nil, false, fmt.Errorf("the report of roles is malformed: %w", err)
 	}
 	for _, role := range roles {
-		if !roleName.MatchString(role) {
+		if !validRole(role) {
 			return nil, false, fmt.Errorf("the report of roles has %.80q, which is no name for a role", role)
 		}
 	}

@@ -45,11 +45,14 @@ const (
 // nor an executable deploy.
 var ErrNothing = errors.New("nothing to deploy")
 
-var runID = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
+var runID = regexp.MustCompile(`^[0-9A-Za-z]+$`)
+
+// maxRunID is the longest id of a run, in bytes.
+const maxRunID = 64
 
 // program finds what is to be run: script or executable.
 func (s Spec) program() (string, error) {
-	if !runID.MatchString(s.Run) {
+	if len(s.Run) > maxRunID || !runID.MatchString(s.Run) {
 		return "", fmt.Errorf("deployment: %q is no id of a run", s.Run)
 	}
 	if fi, err := os.Stat(filepath.Join(s.Checkout, script)); err == nil && fi.Mode().IsRegular() {

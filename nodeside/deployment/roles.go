@@ -22,7 +22,7 @@ const fqdnTimeout = 3 * time.Second
 
 // The grammar of names, the same as the Python module's (troops/_names.py).
 var (
-	roleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	roleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	hostSpec = regexp.MustCompile(`^(?:[A-Za-z0-9._+][A-Za-z0-9._+@-]*@)?(?:([A-Za-z0-9][A-Za-z0-9._-]*)|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?$`)
 )
 
@@ -59,7 +59,7 @@ func parseRoles(data []byte, host string) ([]string, error) {
 	host = strings.Trim(host, "[]")
 	var roles []string
 	for role, def := range file {
-		if !roleName.MatchString(role) {
+		if !validRole(role) {
 			return nil, fmt.Errorf("%q is no name for a role", role)
 		}
 		has := false
@@ -106,3 +106,8 @@ func machineName(ctx context.Context, env []string) string {
 	}
 	return name
 }
+
+// maxRole is the longest name of a role, in bytes.
+const maxRole = 64
+
+func validRole(name string) bool { return len(name) <= maxRole && roleName.MatchString(name) }
