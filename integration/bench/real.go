@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +22,8 @@ const (
 	lines = 20
 	// bootTime is how long all real nodes may take to start.
 	bootTime = 10 * time.Minute
+	// rounds is how often each program is measured, all in turn; shown is the run in the middle.
+	rounds = 3
 	// setUps is how many nodes are prepared at once.
 	setUps = 8
 )
@@ -159,30 +163,44 @@ func (f *fleet) troopsNodes(ctx context.Context) error {
 
 // compare measures programs one after the other, and prints them beside the first.
 func (f *fleet) compare(ctx context.Context, all []peer) error {
+	runs, failed := make([][]*usage, len(all)), make([]bool, len(all))
+	for range rounds {
+		for i, p := range all {
+			if p.missing() != "" || failed[i] {
+				continue
+			}
+			u, err := f.deploy(ctx, p.command)
+			switch {
+			case err != nil && i == 0:
+				return err
+			case err != nil: // not troops' fault: the others can be compared all the same
+				f.printf("%v\n", err)
+				failed[i] = true
+			default:
+				runs[i] = append(runs[i], u)
+			}
+		}
+	}
 	t := &table{}
 	t.row("", "wall", "CPU a node", "x troops", "memory", "first line", "lines shown", "wall x troops")
-	var first *usage
-	for _, p := range all {
-		if lacks := p.missing(); lacks != "" {
-			t.row(p.name, lacks, "", "", "", "", "", "")
+	first := middle(runs[0])
+	for i, p := range all {
+		if lacks := p.missing(); lacks != "" || failed[i] {
+			t.row(p.name, cmp.Or(lacks, "failed"), "", "", "", "", "", "")
 			continue
 		}
-		u, err := f.deploy(ctx, p.command)
-		switch {
-		case err != nil && first == nil:
-			return err
-		case err != nil: // not troops' fault: the others can be compared all the same
-			f.printf("%v\n", err)
-			t.row(p.name, "failed", "", "", "", "", "", "")
-			continue
-		case first == nil:
-			first = u
-		}
+		u := middle(runs[i])
 		t.row(p.name, seconds(u.Wall), millis(u.CPU/time.Duration(len(f.nodes))), ratio(u.CPU, first.CPU), megabytes(max(u.RSS, u.Private)),
 			seconds(u.First), u.Lines, ratio(u.Wall, first.Wall))
 	}
 	f.printf("%s", t)
 	return nil
+}
+
+// middle is the run with the median of CPU time.
+func middle(runs []*usage) *usage {
+	slices.SortFunc(runs, func(a, b *usage) int { return cmp.Compare(a.CPU, b.CPU) })
+	return runs[len(runs)/2]
 }
 
 // gitDaemon serves the repositories of a directory on loopback, and returns what ends it.
