@@ -41,7 +41,7 @@ func CIFor(getenv func(string) string) CI {
 // line they stand. (`::` is one at a line's start only, which is never a host's.) Whoever writes
 // to it writes whole lines. A terminal is left as it is.
 func DefuseLog(w io.Writer) io.Writer {
-	if isTerminal(w) {
+	if IsTerminal(w) {
 		return w
 	}
 	return defuser{w}

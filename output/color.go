@@ -33,7 +33,7 @@ func ColorFor(when string, out io.Writer, getenv func(string) string) (Color, er
 		return max(terminalColors(getenv), Color16), nil
 	case "auto", "":
 		t := getenv("TERM")
-		if getenv("NO_COLOR") != "" || t == "" || t == "dumb" || !isTerminal(out) {
+		if getenv("NO_COLOR") != "" || t == "" || t == "dumb" || !IsTerminal(out) {
 			return NoColor, nil
 		}
 		return terminalColors(getenv), nil
@@ -41,8 +41,9 @@ func ColorFor(when string, out io.Writer, getenv func(string) string) (Color, er
 	return NoColor, fmt.Errorf("output: --color is auto, always or never, not %q", when)
 }
 
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(interface{ Fd() uintptr })
+// IsTerminal reports whether a stream, such as an [os.File], is a terminal.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"troops/nodeside"
 	"troops/nodeside/wire"
+	"troops/output"
 )
 
 // newNodeStatus is for people who are logged in on a node, and for workstations, which read the
@@ -26,7 +27,7 @@ reads: JSON, as docs/protocol.md has it.`,
 			if c.Args().Present() {
 				return usagef("node status takes no arguments")
 			}
-			if !text && !isTerminal(g.out) {
+			if !text && !output.IsTerminal(g.out) {
 				return nodeside.WriteStatus(c.Context, layout(), g.out)
 			}
 			s, err := nodeside.Status(c.Context, layout())

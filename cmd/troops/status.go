@@ -138,7 +138,7 @@ func printStatusJSON(w io.Writer, r *push.Rollout, states []push.NodeState) erro
 
 // clearScreen empties a terminal; other writers get a blank line.
 func clearScreen(w io.Writer) {
-	if isTerminal(w) {
+	if output.IsTerminal(w) {
 		termenv.NewOutput(w).ClearScreen()
 		return
 	}

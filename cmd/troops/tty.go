@@ -9,14 +9,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
-)
 
-// isTerminal reports whether a person reads or writes at the other end.
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+	"troops/output"
+)
 
 // console is the terminal of whoever started the command, where something is asked.
 type console struct {
@@ -28,7 +23,7 @@ type console struct {
 // openConsole gives the terminal, or nil where nobody is there to answer: standard input is no
 // terminal, or there is none that belongs to the process. Close it with release.
 func openConsole(stdin io.Reader) (c *console, release func()) {
-	if !isTerminal(stdin) {
+	if !output.IsTerminal(stdin) {
 		return nil, func() {}
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
