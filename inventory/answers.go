@@ -32,13 +32,13 @@ type answers struct{ bytecode }
 
 // path is the file of what an evaluator says of deploy.py among the files of a tree. task is all
 // that it is told, which tells of any file that it could ask for whether it is there.
-func (a answers) path(python string, source, task []byte, t *tree) string {
+func (a answers) path(python string, evaluator, task []byte, t *tree) string {
 	st, err := os.Stat(python)
 	if err != nil || a.dir == "" {
 		return ""
 	}
 	h := sha256.New()
-	for _, part := range [][]byte{source, task, []byte(t.files[deployPython].oid),
+	for _, part := range [][]byte{evaluator, task, []byte(t.files[deployPython].oid),
 		fmt.Appendf(nil, "%s %d %v", python, st.Size(), st.ModTime().UnixNano())} {
 		fmt.Fprintf(h, "%d\n", len(part))
 		h.Write(part)

@@ -35,12 +35,12 @@ const prefix = "evaluator-"
 // pythonTag is what a Python calls the form of its bytecode.
 var pythonTag = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// path is the file for a source and a Python; empty where there is to be none.
-func (c bytecode) path(source []byte, tag string) string {
+// path is the file for a source, by its sum, and a Python; empty where there is to be none.
+func (c bytecode) path(sum []byte, tag string) string {
 	if c.dir == "" || !pythonTag.MatchString(tag) {
 		return ""
 	}
-	return filepath.Join(c.dir, fmt.Sprintf("%s%x-%s", prefix, sha256.Sum256(source), tag))
+	return filepath.Join(c.dir, fmt.Sprintf("%s%x-%s", prefix, sum, tag))
 }
 
 // load gives what was stored at a path; nil where that is not there, or not to be trusted.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -118,7 +119,7 @@ func (e *unusable) Error() string { return e.why }
 // repository, and imports nothing but its own standard library.
 func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][]string) (*evaluated, error) {
 	timeout := &LimitError{Problem{File: "deploy.py", Text: fmt.Sprintf("evaluating it took longer than %v", EvalTimeout)}}
-	source, err := evaluator()
+	sum, err := evaluatorSum()
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 		return nil, err
 	}
 	kept := answers{userBytecode()}
-	path := kept.path(python, append([]byte(bootstrap), source...), task, t)
+	path := kept.path(python, sum, task, t)
 	if found := kept.load(path, t); found != nil {
 		return found, nil
 	}
@@ -151,7 +152,7 @@ func evaluateWith(ctx context.Context, python string, t *tree, toml map[string][
 		return nil, &unusable{fmt.Sprintf("%s: %v", python, err)}
 	}
 	c := &conversation{in: in, out: bufio.NewReader(&io.LimitedReader{R: out, N: MaxReply}), tree: t, cache: kept.bytecode, read: make(map[string]string)}
-	result, err := c.run(python, source, task)
+	result, err := c.run(python, sum, task)
 	cause := context.Cause(ctx)
 	_ = in.Close()
 	if err != nil {
@@ -183,7 +184,7 @@ type conversation struct {
 // errBroken wraps errors of the pipes to the evaluator.
 var errBroken = errors.New("python3 ended before it was done")
 
-func (c *conversation) run(python string, source, task []byte) (*evaluated, error) {
+func (c *conversation) run(python string, sum, task []byte) (*evaluated, error) {
 	m, err := c.next()
 	if err != nil || len(m.Hello) != 2 {
 		return nil, &unusable{python + " does not start"}
@@ -191,7 +192,7 @@ func (c *conversation) run(python string, source, task []byte) (*evaluated, erro
 	if v := m.Hello; v[0] < 3 || v[0] == 3 && v[1] < 8 {
 		return nil, &unusable{fmt.Sprintf("%s is version %d.%d", python, v[0], v[1])}
 	}
-	if err := c.teach(m.Tag, source); err != nil {
+	if err := c.teach(m.Tag, sum); err != nil {
 		return nil, err
 	}
 	if err := c.say(json.RawMessage(task)); err != nil {
@@ -220,8 +221,26 @@ func (c *conversation) run(python string, source, task []byte) (*evaluated, erro
 	}
 }
 
+// evaluatorSum identifies the evaluator: a SHA-256 of all of its source. Most pushes need no more.
+var evaluatorSum = sync.OnceValues(func() ([]byte, error) {
+	h := sha256.New()
+	io.WriteString(h, bootstrap)
+	names, err := fs.Glob(pyeval, "pyeval/*.py")
+	for _, name := range names {
+		f, err := pyeval.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(h, "\n%s\n", name)
+		if _, err := io.Copy(h, f); err != nil {
+			return nil, err
+		}
+	}
+	return h.Sum(nil), err
+})
+
 // evaluator is the source of the evaluator: names and texts of its files, in JSON.
-var evaluator = sync.OnceValues(func() ([]byte, error) {
+func evaluator() ([]byte, error) {
 	names, err := fs.Glob(pyeval, "pyeval/*.py")
 	if err != nil {
 		return nil, err
@@ -235,15 +254,19 @@ var evaluator = sync.OnceValues(func() ([]byte, error) {
 		script = append(script, [2]string{name, string(text)})
 	}
 	return json.Marshal(script)
-})
+}
 
 // teach sends the evaluator itself, compiled where an earlier one has done that.
-func (c *conversation) teach(tag string, source []byte) error {
-	path := c.cache.path(append([]byte(bootstrap), source...), tag)
+func (c *conversation) teach(tag string, sum []byte) error {
+	path := c.cache.path(sum, tag)
 	if code := c.cache.load(path); code != nil {
 		return c.say(map[string][]byte{"code": code})
 	}
-	if err := c.say(map[string]json.RawMessage{"source": json.RawMessage(source)}); err != nil {
+	source, err := evaluator()
+	if err != nil {
+		return err
+	}
+	if err := c.say(map[string]json.RawMessage{"source": source}); err != nil {
 		return err
 	}
 	m, err := c.next()

@@ -61,7 +61,7 @@ func (r *Rollout) AllowForce(plans []NodePlan) bool {
 
 // lookAtAll asks targets something, in parallel, and gives the answers in their order.
 func lookAtAll[A any](ctx context.Context, r *Rollout, targets []Target, ask func(*node, context.Context) A) ([]A, error) {
-	store, err := packs.Open(ctx, r.Repo)
+	store, err := packs.Open(ctx, r.Repo, r.known())
 	if err != nil {
 		return nil, err
 	}

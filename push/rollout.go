@@ -40,7 +40,9 @@ type Target struct {
 type Rollout struct {
 	Repo      gitcli.Repo   // the workstation's repository
 	Commit    gitwire.OID   // what to deploy
-	Subject   string        // its first line, for people
+	Parent    gitwire.OID   // its parent where it is known and the only one; saves asking git about nodes that are there
+	Layout    gitcli.Layout // of Repo where it is known
+	Subject   string        // of the commit, its first line, for people
 	Branch    string        // refs/heads/...: the branch of nodes that have none yet, and of plain repositories
 	By        string        // who pushes, user@workstation, for people on the node
 	Targets   []Target      // each host once
@@ -90,7 +92,7 @@ func (r *Rollout) Run(ctx context.Context) ([]NodeResult, error) {
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
-	store, err := packs.Open(ctx, r.Repo)
+	store, err := packs.Open(ctx, r.Repo, r.known())
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +105,10 @@ func (r *Rollout) Run(ctx context.Context) ([]NodeResult, error) {
 	w := &waves{rollout: r, store: store, results: make([]NodeResult, len(r.Targets)), budget: r.budget(), gate: r.gate()}
 	w.run(ctx)
 	return w.results, store.Close()
+}
+
+func (r *Rollout) known() packs.Known {
+	return packs.Known{Layout: r.Layout, Commit: r.Commit, Parent: r.Parent}
 }
 
 func (r *Rollout) prepare() error {

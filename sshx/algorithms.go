@@ -10,6 +10,28 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// algorithmSets are the names of one kind: a list's defaults, and what the ssh library has.
+type algorithmSets struct{ defaults, supported, insecure []string }
+
+// algorithmLists remembers, by kind and specification, what the few lists of a configuration come
+// to: every connection asks for them.
+var algorithmLists sync.Map
+
+// knownAlgorithmList is algorithmList, remembered unless it fails. The slice is not to be changed.
+func knownAlgorithmList(kind, spec string, sets func() algorithmSets) ([]string, error) {
+	key := [2]string{kind, spec}
+	if list, ok := algorithmLists.Load(key); ok {
+		return list.([]string), nil
+	}
+	s := sets()
+	list, err := algorithmList(spec, s.defaults, s.supported, s.insecure)
+	if err == nil {
+		list = slices.Clip(list)
+		algorithmLists.Store(key, list)
+	}
+	return list, err
+}
+
 // algorithmList evaluates a list of ssh_config(5) such as `+a,b`, `-c*`, `^d` or `e,f`
 // against the defaults, and leaves out what the ssh library here has not got.
 func algorithmList(spec string, defaults, supported, insecure []string) ([]string, error) {
@@ -59,19 +81,20 @@ var ranksOfSSH = sync.OnceValue(func() map[string]int {
 func (s *settings) cryptoConfig() (ssh.Config, error) {
 	// The time in RekeyLimit has no counterpart in the library.
 	c := ssh.Config{RekeyThreshold: uint64(s.RekeyBytes)}
-	supported, insecure := ssh.SupportedAlgorithms(), ssh.InsecureAlgorithms()
 	for _, l := range []struct {
-		name, spec          string
-		dst                 *[]string
-		supported, insecure []string
+		kind, spec string
+		dst        *[]string
+		of         func(ssh.Algorithms) []string
 	}{
-		{"ciphers", s.Ciphers, &c.Ciphers, supported.Ciphers, insecure.Ciphers},
-		{"macs", s.MACs, &c.MACs, supported.MACs, insecure.MACs},
-		{"kexalgorithms", s.KexAlgorithms, &c.KeyExchanges, supported.KeyExchanges, insecure.KeyExchanges},
+		{"ciphers", s.Ciphers, &c.Ciphers, func(a ssh.Algorithms) []string { return a.Ciphers }},
+		{"macs", s.MACs, &c.MACs, func(a ssh.Algorithms) []string { return a.MACs }},
+		{"kexalgorithms", s.KexAlgorithms, &c.KeyExchanges, func(a ssh.Algorithms) []string { return a.KeyExchanges }},
 	} {
-		list, err := algorithmList(l.spec, algorithmKinds[l.name].defaults, l.supported, l.insecure)
+		list, err := knownAlgorithmList(l.kind, l.spec, func() algorithmSets {
+			return algorithmSets{algorithmKinds[l.kind].defaults, l.of(ssh.SupportedAlgorithms()), l.of(ssh.InsecureAlgorithms())}
+		})
 		if err != nil {
-			return c, fmt.Errorf("%s: %w", l.name, err)
+			return c, fmt.Errorf("%s: %w", l.kind, err)
 		}
 		*l.dst = list
 	}

@@ -32,7 +32,7 @@ func (a *attempt) transport(ctx context.Context) (w *wire, done func(error), err
 		release()
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}
-	return &wire{Conn: conn}, func(error) { release() }, nil
+	return newWire(conn), func(error) { release() }, nil
 }
 
 // turn waits until the sshd that a key names may be dialled once more.
@@ -64,7 +64,7 @@ func (a *attempt) viaJump(ctx context.Context) (*wire, func(error), error) {
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}
 	t.closed, a.jump = lease.end, lease.conn
-	return &wire{Conn: t}, func(error) { release() }, nil
+	return newWire(t), func(error) { release() }, nil
 }
 
 // viaProxy starts a ProxyCommand.
@@ -88,5 +88,7 @@ func (a *attempt) viaProxy(ctx context.Context) (*wire, func(error), error) {
 		done(err)
 		return nil, nil, a.fail(ctx, StageConnect, err)
 	}
-	return &wire{Conn: p, proxy: p}, done, nil
+	w := newWire(p)
+	w.proxy = p
+	return w, done, nil
 }

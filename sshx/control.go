@@ -86,7 +86,7 @@ func (c *Client) dialSocket(ctx context.Context, r *route) (*Conn, error) {
 	if err != nil {
 		return nil, plainNetError(err)
 	}
-	w := &wire{Conn: &socketConn{Conn: raw, remote: tunnelAddr(r.serverAddr())}}
+	w := newWire(&socketConn{Conn: raw, remote: tunnelAddr(r.serverAddr())})
 	w.died = func() error { return fmt.Errorf("the ControlMaster at %s closed it", printable(path)) }
 	conn, err := c.control(ctx, r, w, "the ControlMaster at "+printable(path))
 	if err != nil {

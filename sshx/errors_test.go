@@ -81,6 +81,46 @@ func TestFinalErrors(t *testing.T) {
 	}
 }
 
+// countingConn counts how often it is read.
+type countingConn struct {
+	net.Conn
+	reads int
+}
+
+func (c *countingConn) Read(p []byte) (int, error) {
+	c.reads++
+	return c.Conn.Read(p)
+}
+
+// TestVersionIsReadAtOnce: the ssh library reads the version byte by byte.
+func TestVersionIsReadAtOnce(t *testing.T) {
+	const said = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10\r\n"
+	client, srv := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		io.WriteString(srv, said)
+		io.WriteString(srv, strings.Repeat("y", 4096))
+		srv.Close()
+		close(done)
+	}()
+	count := &countingConn{Conn: client}
+	w := newWire(count)
+	var got []byte
+	for b := make([]byte, 1); len(got) < len(said); got = append(got, b...) {
+		if _, err := io.ReadFull(w, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if count.reads != 1 || string(got) != said {
+		t.Errorf("%d reads for %q", count.reads, got)
+	}
+	if n, err := w.Read(make([]byte, 4096)); n != 4096 || err != nil || count.reads != 2 {
+		t.Errorf("then %d bytes by %d reads, %v: larger reads are to go straight through", n, count.reads, err)
+	}
+	<-done
+	w.Close()
+}
+
 func TestThrottledIsToldFromOtherEnds(t *testing.T) {
 	for _, tt := range []struct {
 		head string
@@ -91,7 +131,7 @@ func TestThrottledIsToldFromOtherEnds(t *testing.T) {
 		{"SSH-2.0-x\r\n", io.EOF, false}, {"hello\r\nSSH-2.0-x\r\n", io.EOF, false}, {"go away\r\n", io.EOF, false}, {"SSH-2.0-Exceeded MaxStartups", io.EOF, false},
 	} {
 		client, srv := net.Pipe()
-		w := &wire{Conn: client}
+		w := newWire(client)
 		done := make(chan struct{})
 		go func() { io.WriteString(srv, tt.head); srv.Close(); close(done) }()
 		io.Copy(io.Discard, w)
@@ -102,7 +142,7 @@ func TestThrottledIsToldFromOtherEnds(t *testing.T) {
 		w.Close()
 	}
 	client, srv := net.Pipe()
-	w := &wire{Conn: client}
+	w := newWire(client)
 	go func() { io.WriteString(srv, strings.Repeat("x", 100_000)); srv.Close() }()
 	n, _ := io.Copy(io.Discard, w)
 	if said, _ := w.beforeBanner(); len(said) > maxHead || n != 100_000 || w.received.Load() != n {

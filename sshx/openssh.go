@@ -189,7 +189,7 @@ func (m *master) connect(ctx context.Context, c *Client, r *route, why string, r
 	if err != nil {
 		return nil, fmt.Errorf("its control socket: %w", plainNetError(err))
 	}
-	w := &wire{Conn: &socketConn{Conn: raw, remote: tunnelAddr(r.serverAddr()), close: func() { m.end(); release() }}}
+	w := newWire(&socketConn{Conn: raw, remote: tunnelAddr(r.serverAddr()), close: func() { m.end(); release() }})
 	w.died = func() error { return m.died(why) }
 	return c.control(ctx, r, w, m.program.describe(why))
 }

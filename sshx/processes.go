@@ -48,7 +48,7 @@ func (c *Client) dialProcesses(r *route, p *program, variant, why string, releas
 	}
 	ps := &processes{client: c, r: r, p: p, variant: variant, why: why, gone: make(chan struct{}), sessions: make(map[*processSession]bool)}
 	ps.ctx, ps.cancel = context.WithCancel(context.Background())
-	w := &wire{Conn: &processWire{ps: ps, release: release}}
+	w := newWire(&processWire{ps: ps, release: release})
 	w.died = func() error { return ps.err }
 	chans, reqs := make(chan ssh.NewChannel), make(chan *ssh.Request)
 	close(chans) // nothing comes from there

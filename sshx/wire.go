@@ -1,6 +1,7 @@
 package sshx
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -27,12 +28,29 @@ type wire struct {
 	proxy    *proxy       // the ProxyCommand that carries it; may be nil
 	died     func() error // why a connection that a program carried has ended; may be nil
 
+	// The ssh library reads the server's version byte by byte, which would be a system call for
+	// each. Later reads are larger than this buffer, and pass it by.
+	ahead *bufio.Reader
+
 	mu   sync.Mutex
 	head []byte
 }
 
+func newWire(conn net.Conn) *wire {
+	w := &wire{Conn: conn}
+	w.ahead = bufio.NewReaderSize(incoming{w}, maxHead)
+	return w
+}
+
 // Read implements [net.Conn].
-func (w *wire) Read(p []byte) (int, error) {
+func (w *wire) Read(p []byte) (int, error) { return w.ahead.Read(p) }
+
+// incoming is what a wire's connection brings.
+type incoming struct{ *wire }
+
+// Read implements [io.Reader].
+func (i incoming) Read(p []byte) (int, error) {
+	w := i.wire
 	n, err := w.Conn.Read(p)
 	w.note(err)
 	if n > 0 && w.received.Add(int64(n)) <= maxHead+int64(n) {

@@ -29,9 +29,9 @@ func newAdvice(ctx context.Context, g *global, repo *repository, names []string)
 	known := make(map[string]inventory.Host)
 	if repo == nil {
 		a.repo = &repository{}
-	} else if oid, _, err := repo.commit(ctx, "HEAD"); err == nil {
+	} else if head, err := repo.commit(ctx, "HEAD"); err == nil {
 		var all selectOptions
-		if entries, _, err := all.hosts(ctx, repo, oid); err == nil { // else nothing is known yet: a push will tell
+		if entries, _, err := all.hosts(ctx, repo, head.oid); err == nil { // else nothing is known yet: a push will tell
 			for _, e := range entries {
 				known[e.Host.Name], a.roles[e.Host.Name] = e.Host, true
 			}

@@ -105,14 +105,14 @@ func (o *doctorOptions) hosts(ctx context.Context, repo *repository, inRepo bool
 		return names, nil, nil
 	}
 	var hosts, warnings []string
-	oid, _, err := repo.commit(ctx, "HEAD")
+	head, err := repo.commit(ctx, "HEAD")
 	if err != nil && len(names) > 0 {
 		return names, nil, nil // as outside of a repository
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	entries, problems, err := o.selection.hosts(ctx, repo, oid)
+	entries, problems, err := o.selection.hosts(ctx, repo, head.oid)
 	if err != nil && len(names) == 0 {
 		return nil, nil, err
 	}

@@ -44,11 +44,11 @@ func runHosts(ctx context.Context, g *global, sel selectOptions, rev string, asJ
 	if err != nil {
 		return err
 	}
-	oid, _, err := repo.commit(ctx, rev)
+	commit, err := repo.commit(ctx, rev)
 	if err != nil {
 		return err
 	}
-	entries, warnings, err := sel.hosts(ctx, repo, oid)
+	entries, warnings, err := sel.hosts(ctx, repo, commit.oid)
 	if err != nil {
 		return err
 	}

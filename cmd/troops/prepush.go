@@ -23,7 +23,7 @@ const hookMark = "TROOPS_PUSH"
 // checks or uploads (git-lfs) is the same for each. rev is the commit as the user named it. An
 // error means that the hook does not want the push.
 func (r *repository) prePush(ctx context.Context, out io.Writer, p *push.Rollout, rev string) error {
-	path, err := filepath.Abs(r.prePushHook)
+	path, err := filepath.Abs(r.layout.PrePush)
 	if err != nil {
 		return err
 	}

@@ -182,12 +182,13 @@ func (g *global) ended(results []push.NodeResult, err error) error {
 // rollout makes the options a rollout, all but how to reach the hosts, and gives what is to
 // be told to the user as warnings.
 func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Rollout, []inventory.Problem, error) {
-	oid, subject, err := repo.commit(ctx, o.commit)
+	commit, err := repo.commit(ctx, o.commit)
 	if err != nil {
 		return nil, nil, err
 	}
 	r := &push.Rollout{
-		Repo: repo.Repo, Commit: gitwire.OID(oid), Subject: subject, By: whoami(),
+		Repo: repo.Repo, Layout: repo.layout, Commit: gitwire.OID(commit.oid), Parent: gitwire.OID(commit.parent),
+		Subject: commit.subject, By: whoami(),
 		RepoPath: repo.setting(o.repoPath, "nodePath"), Parallel: o.parallel, Reconnect: o.reconnect,
 		Rerun: o.force.rerun, NoWait: o.noWait,
 	}
@@ -202,7 +203,7 @@ func (o *pushOptions) rollout(ctx context.Context, repo *repository) (*push.Roll
 	if r.LargePush, err = repo.size(ctx, "largePush"); err != nil {
 		return nil, nil, err
 	}
-	entries, warnings, err := o.selection.hosts(ctx, repo, oid)
+	entries, warnings, err := o.selection.hosts(ctx, repo, commit.oid)
 	if o.waves.plan(r, o); len(r.Waves) > 0 {
 		entries = inventory.CanaryOrder(entries, o.selection.role.Value())
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -17,10 +16,8 @@ import (
 // repository is the deployment repository on the workstation, with its git configuration.
 type repository struct {
 	gitcli.Repo
+	layout gitcli.Layout
 	config map[string]string // of troops and about ssh, see values; nil outside of a repository
-
-	// Paths, whether there is something or not; relative ones begin at Dir.
-	prePushHook, head string
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
@@ -28,32 +25,24 @@ func openRepository(ctx context.Context, dir string) (*repository, error) {
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
 	}
-	paths, err := r.Line(ctx, "rev-parse", "--git-dir", "--git-path", "hooks/pre-push", "--git-path", "HEAD")
-	if err != nil {
+	// Replaced objects are this repository's own view; nodes get what the names say, so that is
+	// what is read here, too.
+	r.Env = append(gitcli.CleanEnv(os.Environ()), "GIT_NO_REPLACE_OBJECTS=1")
+	var err error
+	if r.layout, err = r.Layout(ctx); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, fmt.Errorf("git is not installed: install it (Debian: apt-get install git)")
 		}
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}
-	if lines := strings.Split(paths, "\n"); len(lines) == 3 {
-		r.prePushHook, r.head = r.path(lines[1]), r.path(lines[2])
-	}
 	r.config, err = r.values(ctx, `^(troops\.|core\.sshcommand$|ssh\.variant$)`)
 	return r, err
-}
-
-// path makes a path that git has told one that is good from here.
-func (r *repository) path(p string) string {
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(r.Dir, p)
 }
 
 // headBranch is the full name of the branch that is checked out. It is read from where git keeps
 // it, which costs no process; in a repository that keeps its refs otherwise git is asked.
 func (r *repository) headBranch(ctx context.Context) (string, error) {
-	b, err := os.ReadFile(r.head)
+	b, err := os.ReadFile(r.layout.Head)
 	ref, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "ref: ")
 	if err == nil && ok && strings.HasPrefix(ref, "refs/heads/") && ref != "refs/heads/.invalid" {
 		return ref, nil
@@ -97,17 +86,31 @@ func (r *repository) size(ctx context.Context, key string) (int64, error) {
 	return n, nil
 }
 
-// commit resolves a revision to a commit's object name and its subject line.
-func (r *repository) commit(ctx context.Context, rev string) (oid, subject string, err error) {
-	line, err := r.Line(ctx, "log", "-1", "--no-walk", "--no-show-signature", "--no-color", "--format=%H %s", "--end-of-options", rev+"^{commit}", "--")
+// commit is what there is to know of a commit at once.
+type commit struct {
+	oid     string
+	parent  string // empty where it has none, or several
+	subject string // its first line
+}
+
+// commit resolves a revision to a commit.
+func (r *repository) commit(ctx context.Context, rev string) (*commit, error) {
+	line, err := r.Line(ctx, "log", "-1", "--no-walk", "--no-show-signature", "--no-color", "--format=%H%x00%P%x00%s", "--end-of-options", rev+"^{commit}", "--")
 	if err != nil {
 		if _, unborn := r.Line(ctx, "rev-parse", "--verify", "--quiet", "HEAD"); rev == "HEAD" && unborn != nil {
-			return "", "", errors.New("the repository has no commit yet: commit deploy.py first")
+			return nil, errors.New("the repository has no commit yet: commit deploy.py first")
 		}
-		return "", "", fmt.Errorf("there is no commit %q in this repository: git log shows what there is", rev)
+		return nil, fmt.Errorf("there is no commit %q in this repository: git log shows what there is", rev)
 	}
-	oid, subject, _ = strings.Cut(line, " ")
-	return oid, subject, nil
+	f := strings.SplitN(line, "\x00", 3)
+	if len(f) != 3 {
+		return nil, fmt.Errorf("reading commit %q: git log said %q", rev, line)
+	}
+	c := &commit{oid: f[0], subject: f[2]}
+	if !strings.Contains(f[1], " ") {
+		c.parent = f[1]
+	}
+	return c, nil
 }
 
 // branch is the full name of the branch that nodes without one are to deploy: the one given,

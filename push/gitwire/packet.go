@@ -67,6 +67,20 @@ func (p packets) fragment(n int) ([]byte, error) {
 	return b, err
 }
 
+// holds reports whether a packet of this band follows of which some data has arrived, too.
+func (p packets) holds(band byte) bool {
+	const least = headerLen + 2 // the band and a byte of data
+	if p.br.Buffered() < least {
+		return false
+	}
+	b, err := p.br.Peek(least)
+	if err != nil {
+		return false
+	}
+	size, ok := hexLen(b)
+	return ok && size >= least && size <= maxPacket && b[headerLen] == band
+}
+
 // text returns a whole payload of n bytes.
 func (p packets) text(n int) (string, error) {
 	if n <= p.br.Size() {

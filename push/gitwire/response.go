@@ -23,7 +23,8 @@ type response struct {
 	pk       packets
 	report   *reportParser
 	h        Handler
-	reported bool // h has been told
+	reported bool   // h has been told
+	said     []byte // what was printed and has not been handed on yet
 }
 
 // read returns nil at the flush that ends the answer, with the report whole. Its other errors are
@@ -88,9 +89,7 @@ func (r *response) stream(band byte, n int) error {
 		}
 		n -= len(b)
 		if band == bandProgress {
-			if r.h != nil {
-				r.h.Sideband(b)
-			}
+			r.print(b)
 			continue
 		}
 		err = r.report.feed(b)
@@ -103,6 +102,23 @@ func (r *response) stream(band byte, n int) error {
 		}
 	}
 	return nil
+}
+
+// print hands on what was printed. Git sends a hook's output in packets of 128 bytes, many of which
+// may have arrived together: they are handed on together.
+func (r *response) print(b []byte) {
+	if r.h == nil {
+		return
+	}
+	if r.pk.holds(bandProgress) {
+		r.said = append(r.said, b...) // at most what the reader has buffered
+		return
+	}
+	if len(r.said) > 0 {
+		b = append(r.said, b...)
+		r.said = b[:0]
+	}
+	r.h.Sideband(b)
 }
 
 // verdict puts together what the two directions came to. The server's own words count most.

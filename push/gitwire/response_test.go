@@ -200,6 +200,29 @@ func TestSidebandAsItComes(t *testing.T) {
 	<-done
 }
 
+// TestSidebandTogether: packets that arrived together are shown together, and none waits for one
+// of which nothing can be shown yet.
+func TestSidebandTogether(t *testing.T) {
+	for _, next := range []string{"", "00", band(2, "")[:5], band(2, "x")[:5], band(1, "000eunpack ok\n"), "0005\x02"} {
+		r, w := io.Pipe()
+		heard := make(chan string)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = io.WriteString(w, band(2, "one\n")+band(2, "two\n")+band(2, "thr")+band(2, "ee\n")+next)
+			if got := <-heard; got != "one\ntwo\nthree\n" {
+				t.Errorf("before %q: heard %q", next, got)
+			}
+			_ = w.Close()
+		}()
+		var lost *LostError
+		if _, err := answer(r, hear(func(p []byte) { heard <- string(p) })); !errors.As(err, &lost) {
+			t.Errorf("before %q: %v", next, err)
+		}
+		<-done
+	}
+}
+
 type hear func(p []byte)
 
 func (h hear) Sideband(p []byte) { h(p) }

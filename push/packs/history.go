@@ -56,6 +56,9 @@ func (s *Store) Relation(ctx context.Context, node, commit gitwire.OID) (Relatio
 	if node == commit {
 		return Relation{Kind: Equal}, nil
 	}
+	if node != "" && node == s.known.Parent && commit == s.known.Commit {
+		return Relation{Kind: Behind, Missing: 1}, nil
+	}
 	if ok, err := s.Has(ctx, node); err != nil || !ok {
 		return Relation{}, err
 	}

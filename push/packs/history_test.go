@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"troops/gitcli"
 	"troops/push/gitwire"
 )
 
@@ -38,6 +39,44 @@ func history(l *lab) map[string]gitwire.OID {
 	at["x"] = l.commit("x", "x")
 	at["?"] = gitwire.OID(strings.Repeat("f", 40))
 	return at
+}
+
+// TestKnown: what the caller knew is not asked of git again, and only that.
+func TestKnown(t *testing.T) {
+	l := newLab(t, gitwire.SHA1)
+	at := history(l)
+	repo := gitcli.Repo{Dir: l.path("work")}
+	layout, err := repo.Layout(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), repo, Known{Layout: layout, Commit: at["3"], Parent: at["2"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Relation(t.Context(), at["2"], at["3"]); err != nil || got != (Relation{Behind, 1, 0}) {
+		t.Errorf("the parent: %+v, %v", got, err)
+	}
+	if f, err := s.frontier(t.Context(), at["3"], []gitwire.OID{at["2"]}, false); err != nil || !slices.Equal(f.edge, []gitwire.OID{at["2"]}) {
+		t.Errorf("the parent: %+v, %v", f, err)
+	}
+	if s.objects.in != nil {
+		t.Error("git was asked")
+	}
+	for node, want := range map[string]Relation{"1": {Behind, 2, 0}, "m": {Ahead, 0, 3}, "h": {Diverged, 2, 3}, "?": {}} {
+		if got, err := s.Relation(t.Context(), at[node], at["3"]); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", node, got, err)
+		}
+	}
+	if got, err := s.Relation(t.Context(), at["2"], at["m"]); err != nil || got.Missing == 1 {
+		t.Errorf("of another commit: %+v, %v", got, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Has(t.Context(), at["x"]); err == nil {
+		t.Error("a closed store still answers")
+	}
 }
 
 func TestRelation(t *testing.T) {

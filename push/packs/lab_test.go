@@ -95,7 +95,7 @@ func (l *lab) commits(n int) []gitwire.OID {
 
 func (l *lab) open(repo string) *Store {
 	l.t.Helper()
-	s, err := Open(context.Background(), gitcli.Repo{Dir: l.path(repo)})
+	s, err := Open(context.Background(), gitcli.Repo{Dir: l.path(repo)}, Known{})
 	if err != nil {
 		l.t.Fatal(err)
 	}

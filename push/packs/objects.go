@@ -25,43 +25,60 @@ const (
 	maxStderr = 4 << 10
 )
 
-// objects asks one `git cat-file --batch-check` which objects exist locally.
+// objects asks one `git cat-file --batch-check`, started by the first question, which objects exist
+// locally.
 type objects struct {
 	ctx    context.Context
 	format string // of the repository's object names
 	cmd    *exec.Cmd
-	in     io.WriteCloser
 	stderr *head
 
-	mu   sync.Mutex // guards what follows, and the conversation
+	mu   sync.Mutex     // guards what follows, and the conversation
+	in   io.WriteCloser // nil until it is started
 	out  *bufio.Reader
 	memo map[gitwire.OID]bool // whether a commit or tag of that name is there
 }
 
-func openObjects(ctx context.Context, repo gitcli.Repo, format string) (*objects, error) {
+func newObjects(ctx context.Context, repo gitcli.Repo, format string, known Known) *objects {
 	cmd := repo.Command(ctx, "cat-file", "--batch-check")
 	// A partial clone is not to ask its remote for every commit that some node has.
 	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_NO_LAZY_FETCH=1")
 	ownGroup(cmd)
 	o := &objects{ctx: ctx, format: format, cmd: cmd, stderr: &head{}, memo: make(map[gitwire.OID]bool)}
 	cmd.Stderr = o.stderr
-	var err error
-	if o.in, err = cmd.StdinPipe(); err != nil {
-		return nil, err
+	for _, oid := range []gitwire.OID{known.Commit, known.Parent} {
+		if oid != "" {
+			o.memo[oid] = true
+		}
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	o.out = bufio.NewReader(out)
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("git cat-file: %w", err)
-	}
-	return o, nil
+	return o
 }
 
-// close ends the process and waits for it. Its exit code says nothing: it was told to end.
+// start starts git. The caller holds mu.
+func (o *objects) start() error {
+	in, err := o.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := o.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := o.cmd.Start(); err != nil {
+		return fmt.Errorf("git cat-file: %w", err)
+	}
+	o.in, o.out = in, bufio.NewReader(out)
+	return nil
+}
+
+// close ends the process, if there is one, and waits for it. Its exit code says nothing: it was
+// told to end. Nothing may be asked any more.
 func (o *objects) close() {
+	o.mu.Lock() // whoever asks gets an end: the process ends with ctx
+	defer o.mu.Unlock()
+	if o.in == nil {
+		return
+	}
 	_ = o.in.Close()
 	_ = o.cmd.Wait()
 }
@@ -104,6 +121,11 @@ func (o *objects) local(ctx context.Context, oids []gitwire.OID) ([]gitwire.OID,
 
 // ask puts the answers for oids, at most batch of them, into answers.
 func (o *objects) ask(oids []gitwire.OID, answers map[gitwire.OID]bool) error {
+	if o.in == nil {
+		if err := o.start(); err != nil {
+			return o.failed(err)
+		}
+	}
 	var q strings.Builder
 	for _, oid := range oids {
 		if !oid.Valid() {

@@ -3,6 +3,7 @@ package packs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"troops/gitcli"
@@ -25,11 +26,14 @@ func FlagsOf(adv *gitwire.Advertisement) Flags {
 	}
 }
 
-// HavesOf are the objects that a node advertises to have, by its refs and by alternates.
-func HavesOf(adv *gitwire.Advertisement) []gitwire.OID {
+// HavesOf are the objects that a node advertises to have, by its refs and by alternates. Refs whose
+// names begin with a prefix in marks say something by being there, and hold no history.
+func HavesOf(adv *gitwire.Advertisement, marks ...string) []gitwire.OID {
 	oids := make([]gitwire.OID, 0, len(adv.Refs)+len(adv.Have))
 	for _, r := range adv.Refs {
-		oids = append(oids, r.OID)
+		if !slices.ContainsFunc(marks, func(m string) bool { return strings.HasPrefix(r.Name, m) }) {
+			oids = append(oids, r.OID)
+		}
 	}
 	return append(oids, adv.Have...)
 }

@@ -223,7 +223,7 @@ func TestStoreContext(t *testing.T) {
 	stop := errors.New("stopped by the test")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	s, err := Open(ctx, gitcli.Repo{Dir: l.path("work")})
+	s, err := Open(ctx, gitcli.Repo{Dir: l.path("work")}, Known{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestOpenNoRepository(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(dir))
 	var ge *gitcli.Error
-	if _, err := Open(context.Background(), gitcli.Repo{Dir: dir}); !errors.As(err, &ge) {
+	if _, err := Open(context.Background(), gitcli.Repo{Dir: dir}, Known{}); !errors.As(err, &ge) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +34,7 @@ var ErrClosed = errors.New("packs: store is closed")
 // concurrent use. Its answers are remembered: it is made for one push and closed after it.
 type Store struct {
 	repo    gitcli.Repo
+	known   Known
 	ctx     context.Context // ends with Close; every child process is bound to it
 	cancel  context.CancelCauseFunc
 	format  string
@@ -61,16 +61,23 @@ type Stats struct {
 	Bytes       int64 // of all packs made so far
 }
 
+// Known is what a caller knows already, and git need not be asked. The zero value is nothing.
+type Known struct {
+	Layout gitcli.Layout
+	Commit gitwire.OID // the commit to push
+	Parent gitwire.OID // its parent, where it has one only: what most nodes are at
+}
+
 // Open opens a store on a repository. Its child processes end with ctx, or with [Store.Close],
 // which must be called in any case.
-func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
+func Open(ctx context.Context, repo gitcli.Repo, known Known) (*Store, error) {
 	if repo.Env == nil {
 		repo.Env = gitcli.CleanEnv(os.Environ())
 	}
 	// Replaced objects are this repository's own view; a node gets what the names say.
 	repo.Env = append(repo.Env[:len(repo.Env):len(repo.Env)], "GIT_NO_REPLACE_OBJECTS=1")
 	s := &Store{
-		repo: repo, packSlots: make(chan struct{}, MaxPackObjects), querySlots: make(chan struct{}, MaxQueries),
+		repo: repo, known: known, packSlots: make(chan struct{}, MaxPackObjects), querySlots: make(chan struct{}, MaxQueries),
 		groups: make(map[string]*spool),
 	}
 	s.relations = newMemo[[2]gitwire.OID, Relation](s)
@@ -80,44 +87,31 @@ func Open(ctx context.Context, repo gitcli.Repo) (*Store, error) {
 		s.cancel(err)
 		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
 	}
-	objects, err := openObjects(s.ctx, s.repo, s.format)
-	if err != nil {
-		s.cancel(err)
-		return nil, fmt.Errorf("packs: reading the local repository: %w", err)
-	}
-	s.objects = objects
+	s.objects = newObjects(s.ctx, s.repo, s.format, known)
 	return s, nil
 }
 
 // inspect finds out what kind of repository it is.
-func (s *Store) inspect() error {
-	out, err := s.repo.Line(s.ctx, "rev-parse", "--show-object-format", "--git-path", "shallow", "--git-path", "objects/pack")
-	if err != nil {
-		return err
-	}
-	format, paths, _ := strings.Cut(out, "\n")
-	path, packs, _ := strings.Cut(paths, "\n")
-	s.format = gitwire.SHA1
-	if format == gitwire.SHA256 { // a git that knows no such option echoes it, and knows sha1 only
-		s.format = format
-	}
-	for _, p := range []*string{&path, &packs} {
-		if !filepath.IsAbs(*p) {
-			*p = filepath.Join(s.repo.Dir, *p)
+func (s *Store) inspect() (err error) {
+	at := s.known.Layout
+	if at == (gitcli.Layout{}) {
+		if at, err = s.repo.Layout(s.ctx); err != nil {
+			return err
 		}
 	}
-	b, err := os.ReadFile(path)
+	s.format = at.ObjectFormat
+	b, err := os.ReadFile(at.Shallow)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	for line := range strings.Lines(string(b)) {
 		oid, err := gitwire.ParseOID(strings.TrimSpace(line))
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%s: %w", at.Shallow, err)
 		}
 		s.shallow = append(s.shallow, oid)
 	}
-	entries, err := os.ReadDir(packs)
+	entries, err := os.ReadDir(at.Packs)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
