@@ -17,9 +17,11 @@ const (
 	MaxHandshakes = 8
 
 	// MaxDialRate and MaxDialBurst bound how many connections a second a Client begins, to
-	// all hosts together: firewalls and connection trackers on the way have limits, too.
+	// all hosts together: firewalls and connection trackers on the way have limits, too. The burst
+	// is a second's worth. One of 32 keeps 100 hosts waiting for 0.7 s, and costs an eighth more
+	// CPU: hosts that begin together are heard together, and not each by a waking of its own.
 	MaxDialRate  = 100
-	MaxDialBurst = 32
+	MaxDialBurst = 100
 
 	// maxLookups is how many names are resolved at once: more only time out together.
 	maxLookups = 32
