@@ -23,6 +23,10 @@ const (
 	MaxDialRate  = 100
 	MaxDialBurst = 100
 
+	// DialStep is how far apart connections begin that have to wait for that rate: 25 together,
+	// and not one every 10 ms, for the same reason.
+	DialStep = 250 * time.Millisecond
+
 	// maxLookups is how many names are resolved at once: more only time out together.
 	maxLookups = 32
 )
@@ -32,6 +36,7 @@ type pacer struct {
 	mu    sync.Mutex
 	slots map[string]*slot
 
+	began   time.Time
 	rate    *rate.Limiter
 	lookups chan struct{}
 }
@@ -43,7 +48,7 @@ type slot struct {
 }
 
 func newPacer() *pacer {
-	return &pacer{slots: make(map[string]*slot), rate: rate.NewLimiter(MaxDialRate, MaxDialBurst), lookups: make(chan struct{}, maxLookups)}
+	return &pacer{slots: make(map[string]*slot), began: time.Now(), rate: rate.NewLimiter(MaxDialRate, MaxDialBurst), lookups: make(chan struct{}, maxLookups)}
 }
 
 // acquire waits for a turn at the sshd that key names. release gives it back and must be
@@ -71,14 +76,23 @@ func (p *pacer) acquire(ctx context.Context, key string) (release func(), err er
 		return nil, context.Cause(ctx)
 	}
 	release = func() { <-s.tokens; leave() }
-	if err := p.rate.Wait(ctx); err != nil {
+	r := p.rate.Reserve()
+	if err := sleep(ctx, p.untilStep(r.Delay())); err != nil {
+		r.Cancel()
 		release()
-		if cause := context.Cause(ctx); cause != nil {
-			return nil, cause
-		}
-		return nil, context.DeadlineExceeded // it would be over before its turn
+		return nil, context.Cause(ctx)
 	}
 	return release, nil
+}
+
+// untilStep is how long to wait so that after at least d a step begins; nothing for nothing.
+func (p *pacer) untilStep(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	now := time.Since(p.began)
+	at := (now + d + DialStep - 1).Truncate(DialStep)
+	return at - now
 }
 
 // resolving waits for a turn at the resolver.

@@ -20,7 +20,7 @@ func TestDialRate(t *testing.T) {
 	if c.pace.rate.Limit() != MaxDialRate || c.pace.rate.Burst() != MaxDialBurst {
 		t.Errorf("%v a second, burst %d", c.pace.rate.Limit(), c.pace.rate.Burst())
 	}
-	c.pace.rate = rate.NewLimiter(0, 1) // one, and then none
+	c.pace.rate = rate.NewLimiter(rate.Every(time.Hour), 1) // one, and then none
 	h.dial(c, s.addr)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -29,6 +29,25 @@ func TestDialRate(t *testing.T) {
 	}
 	if len(c.pace.slots) != 0 {
 		t.Errorf("%d addresses are still kept", len(c.pace.slots))
+	}
+}
+
+// TestDialSteps: who has to wait begins with others, never before its turn and less than a step after.
+func TestDialSteps(t *testing.T) {
+	p := newPacer()
+	if d := p.untilStep(0); d != 0 {
+		t.Errorf("waits %v for nothing", d)
+	}
+	for d := time.Millisecond; d < 3*time.Second; d += 7 * time.Millisecond {
+		before := time.Since(p.began)
+		wait := p.untilStep(d)
+		took := time.Since(p.began) - before
+		if wait < d || wait >= d+DialStep {
+			t.Fatalf("%v: waits %v", d, wait)
+		}
+		if off := (before + wait + took) % DialStep; off > took {
+			t.Fatalf("%v: begins %v after a step", d, off)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // processor that is a switch, with more of them it is a thread that is woken, which was a seventh of
 // a push's CPU. One that is kept busy gets all that there are.
 const (
-	busyEvery = 250 * time.Millisecond // how often that is looked at
+	busyEvery = 500 * time.Millisecond // how often that is looked at
 	busyShare = 0.6                    // of a processor's time
 )
 
