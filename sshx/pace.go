@@ -76,6 +76,10 @@ func (p *pacer) acquire(ctx context.Context, key string) (release func(), err er
 		return nil, context.Cause(ctx)
 	}
 	release = func() { <-s.tokens; leave() }
+	if ctx.Err() != nil {
+		release()
+		return nil, context.Cause(ctx)
+	}
 	r := p.rate.Reserve()
 	if err := sleep(ctx, p.untilStep(r.Delay())); err != nil {
 		r.Cancel()

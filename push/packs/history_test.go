@@ -2,7 +2,10 @@ package packs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -76,6 +79,24 @@ func TestKnown(t *testing.T) {
 	}
 	if _, err := s.Has(t.Context(), at["x"]); err == nil {
 		t.Error("a closed store still answers")
+	}
+}
+
+// TestGitCannotStart: the cause is told each time, and what passes is over.
+func TestGitCannotStart(t *testing.T) {
+	l := newLab(t, gitwire.SHA1)
+	at := history(l)
+	s := l.open("work")
+	right := s.objects.command
+	s.objects.command = func() *exec.Cmd { cmd := right(); cmd.Dir = l.path("nowhere"); return cmd }
+	for range 2 {
+		if _, err := s.Has(t.Context(), at["1"]); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("error %v", err)
+		}
+	}
+	s.objects.command = right
+	if ok, err := s.Has(t.Context(), at["1"]); !ok || err != nil {
+		t.Errorf("then: %t, %v", ok, err)
 	}
 }
 

@@ -28,24 +28,28 @@ const (
 // objects asks one `git cat-file --batch-check`, started by the first question, which objects exist
 // locally.
 type objects struct {
-	ctx    context.Context
-	format string // of the repository's object names
-	cmd    *exec.Cmd
-	stderr *head
+	ctx     context.Context
+	format  string           // of the repository's object names
+	command func() *exec.Cmd // prepares git; one that could not be started cannot be started again
+	stderr  *head
 
-	mu   sync.Mutex     // guards what follows, and the conversation
+	mu   sync.Mutex // guards what follows, and the conversation
+	cmd  *exec.Cmd
 	in   io.WriteCloser // nil until it is started
 	out  *bufio.Reader
 	memo map[gitwire.OID]bool // whether a commit or tag of that name is there
 }
 
 func newObjects(ctx context.Context, repo gitcli.Repo, format string, known Known) *objects {
-	cmd := repo.Command(ctx, "cat-file", "--batch-check")
-	// A partial clone is not to ask its remote for every commit that some node has.
-	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_NO_LAZY_FETCH=1")
-	ownGroup(cmd)
-	o := &objects{ctx: ctx, format: format, cmd: cmd, stderr: &head{}, memo: make(map[gitwire.OID]bool)}
-	cmd.Stderr = o.stderr
+	o := &objects{ctx: ctx, format: format, stderr: &head{}, memo: make(map[gitwire.OID]bool)}
+	o.command = func() *exec.Cmd {
+		cmd := repo.Command(ctx, "cat-file", "--batch-check")
+		// A partial clone is not to ask its remote for every commit that some node has.
+		cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], "GIT_NO_LAZY_FETCH=1")
+		ownGroup(cmd)
+		cmd.Stderr = o.stderr
+		return cmd
+	}
 	for _, oid := range []gitwire.OID{known.Commit, known.Parent} {
 		if oid != "" {
 			o.memo[oid] = true
@@ -56,18 +60,19 @@ func newObjects(ctx context.Context, repo gitcli.Repo, format string, known Know
 
 // start starts git. The caller holds mu.
 func (o *objects) start() error {
-	in, err := o.cmd.StdinPipe()
+	cmd := o.command()
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
 	}
-	out, err := o.cmd.StdoutPipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := o.cmd.Start(); err != nil {
-		return fmt.Errorf("git cat-file: %w", err)
+	if err := cmd.Start(); err != nil {
+		return err
 	}
-	o.in, o.out = in, bufio.NewReader(out)
+	o.cmd, o.in, o.out = cmd, in, bufio.NewReader(out)
 	return nil
 }
 
