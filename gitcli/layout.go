@@ -3,7 +3,9 @@ package gitcli
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +19,16 @@ type Layout struct {
 	PrePush      string // the pre-push hook, wherever core.hooksPath has it
 }
 
+// AsNamed is the repository without its replaced objects (git-replace): those are its own view,
+// while another one that is sent a commit gets what the names say.
+func (r Repo) AsNamed() Repo {
+	if r.Env == nil {
+		r.Env = CleanEnv(os.Environ())
+	}
+	r.Env = append(slices.Clip(r.Env), "GIT_NO_REPLACE_OBJECTS=1")
+	return r
+}
+
 // Layout asks git, by one process, for all of it.
 func (r Repo) Layout(ctx context.Context) (Layout, error) {
 	out, err := r.Line(ctx, "rev-parse", "--show-object-format", "--git-path", "HEAD", "--git-path", "shallow",
@@ -26,7 +38,7 @@ func (r Repo) Layout(ctx context.Context) (Layout, error) {
 	}
 	lines := strings.Split(out, "\n")
 	if len(lines) != 5 {
-		return Layout{}, fmt.Errorf("finding out where git keeps things: git rev-parse said %q", out)
+		return Layout{}, fmt.Errorf("finding out where git keeps things: git rev-parse said %q (a path with a line feed in it is no good here)", out)
 	}
 	l := Layout{ObjectFormat: "sha1", Head: r.path(lines[1]), Shallow: r.path(lines[2]), Packs: r.path(lines[3]), PrePush: r.path(lines[4])}
 	if lines[0] == "sha256" { // a git that knows no such option echoes it, and knows sha1 only

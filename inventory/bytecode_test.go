@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 )
 
 // An evaluation leaves the compiled evaluator, the next one takes it, and whatever is wrong
@@ -90,5 +91,24 @@ func TestBytecodeWithoutAPlace(t *testing.T) {
 	}
 	if path := (bytecode{dir: "/x"}).path(nil, "../../etc/x"); path != "" {
 		t.Errorf("a tag leads to %q", path)
+	}
+}
+
+// TestEvaluatorSum: another evaluator has another sum, or an old one's answers and bytecode were taken for its own.
+func TestEvaluatorSum(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, files := range []fstest.MapFS{
+		{},
+		{"pyeval/a.py": {Data: []byte("x = 1")}},
+		{"pyeval/a.py": {Data: []byte("x = 2")}},
+		{"pyeval/b.py": {Data: []byte("x = 1")}},
+		{"pyeval/a.py": {Data: []byte("x = 1")}, "pyeval/b.py": {Data: []byte("y = 1")}},
+		{"pyeval/a.py": {Data: []byte("x = 1")}, "pyeval/b.py": {Data: []byte("y = 2")}},
+	} {
+		sum, err := sumOf(files)
+		if err != nil || seen[string(sum)] {
+			t.Errorf("%v: %x, %v", files, sum, err)
+		}
+		seen[string(sum)] = true
 	}
 }

@@ -222,12 +222,17 @@ func (c *conversation) run(python string, sum, task []byte) (*evaluated, error) 
 }
 
 // evaluatorSum identifies the evaluator: a SHA-256 of all of its source. Most pushes need no more.
-var evaluatorSum = sync.OnceValues(func() ([]byte, error) {
+var evaluatorSum = sync.OnceValues(func() ([]byte, error) { return sumOf(pyeval) })
+
+func sumOf(files fs.FS) ([]byte, error) {
 	h := sha256.New()
 	io.WriteString(h, bootstrap)
-	names, err := fs.Glob(pyeval, "pyeval/*.py")
+	names, err := fs.Glob(files, "pyeval/*.py")
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
-		f, err := pyeval.Open(name)
+		f, err := files.Open(name)
 		if err != nil {
 			return nil, err
 		}
@@ -236,8 +241,8 @@ var evaluatorSum = sync.OnceValues(func() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return h.Sum(nil), err
-})
+	return h.Sum(nil), nil
+}
 
 // evaluator is the source of the evaluator: names and texts of its files, in JSON.
 func evaluator() ([]byte, error) {

@@ -136,7 +136,7 @@ func incomplete(err error, said string) bool {
 
 // sendOnce returns the end of what the node's git and hooks said, too.
 func (n *node) sendOnce(ctx context.Context, s *session, cmd gitwire.Command, options []string, thin bool) (string, error) {
-	flags, haves := packs.FlagsOf(s.adv), packs.HavesOf(s.adv, wire.VersionRefPrefix)
+	flags, haves := packs.FlagsOf(s.adv), packs.HavesOf(s.adv, wire.IsVersionRef)
 	if !thin {
 		flags.NoThin, haves = true, nil
 	}

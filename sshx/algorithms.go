@@ -17,8 +17,8 @@ type algorithmSets struct{ defaults, supported, insecure []string }
 // to: every connection asks for them.
 var algorithmLists sync.Map
 
-// knownAlgorithmList is algorithmList, remembered unless it fails. The slice is not to be changed.
-func knownAlgorithmList(kind, spec string, sets func() algorithmSets) ([]string, error) {
+// rememberedAlgorithmList is algorithmList, remembered unless it fails. The slice is not to be changed.
+func rememberedAlgorithmList(kind, spec string, sets func() algorithmSets) ([]string, error) {
 	key := [2]string{kind, spec}
 	if list, ok := algorithmLists.Load(key); ok {
 		return list.([]string), nil
@@ -90,7 +90,7 @@ func (s *settings) cryptoConfig() (ssh.Config, error) {
 		{"macs", s.MACs, &c.MACs, func(a ssh.Algorithms) []string { return a.MACs }},
 		{"kexalgorithms", s.KexAlgorithms, &c.KeyExchanges, func(a ssh.Algorithms) []string { return a.KeyExchanges }},
 	} {
-		list, err := knownAlgorithmList(l.kind, l.spec, func() algorithmSets {
+		list, err := rememberedAlgorithmList(l.kind, l.spec, func() algorithmSets {
 			return algorithmSets{algorithmKinds[l.kind].defaults, l.of(ssh.SupportedAlgorithms()), l.of(ssh.InsecureAlgorithms())}
 		})
 		if err != nil {

@@ -19,7 +19,7 @@ var defaultHostKeyOrder = []string{
 // algorithms are those to offer the server, the types that are known for the host first, so
 // that the server shows the key that is on file.
 func (c *hostKeyCheck) algorithms() ([]string, error) {
-	base, err := knownAlgorithmList("hostkeyalgorithms", c.s.HostKeyAlgorithms, func() algorithmSets {
+	base, err := rememberedAlgorithmList("hostkeyalgorithms", c.s.HostKeyAlgorithms, func() algorithmSets {
 		return algorithmSets{defaultHostKeyOrder, ssh.SupportedAlgorithms().HostKeys, ssh.InsecureAlgorithms().HostKeys}
 	})
 	if err != nil {

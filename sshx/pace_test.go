@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -32,21 +35,39 @@ func TestDialRate(t *testing.T) {
 	}
 }
 
-// TestDialSteps: who has to wait begins with others, never before its turn and less than a step after.
+// TestDialSteps: a second's worth of connections begins at once; who has to wait then begins with
+// others, never before its turn and less than a step after.
 func TestDialSteps(t *testing.T) {
-	p := newPacer()
-	if d := p.untilStep(0); d != 0 {
-		t.Errorf("waits %v for nothing", d)
-	}
-	for d := time.Millisecond; d < 3*time.Second; d += 7 * time.Millisecond {
-		before := time.Since(p.began)
-		wait := p.untilStep(d)
-		took := time.Since(p.began) - before
-		if wait < d || wait >= d+DialStep {
-			t.Fatalf("%v: waits %v", d, wait)
+	synctest.Test(t, func(t *testing.T) {
+		p, begins := newPacer(), make(map[time.Duration]int)
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for i := range MaxDialBurst + 2*MaxDialRate {
+			wg.Go(func() {
+				release, err := p.acquire(t.Context(), fmt.Sprint(i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer release()
+				mu.Lock()
+				defer mu.Unlock()
+				begins[time.Since(p.began)]++
+			})
 		}
-		if off := (before + wait + took) % DialStep; off > took {
-			t.Fatalf("%v: begins %v after a step", d, off)
+		wg.Wait()
+		want := map[time.Duration]int{0: MaxDialBurst}
+		for at := DialStep; at <= 2*time.Second; at += DialStep {
+			want[at] = MaxDialRate * int(DialStep) / int(time.Second)
+		}
+		if !maps.Equal(begins, want) {
+			t.Errorf("they begin at %v, want %v", begins, want)
+		}
+	})
+	p := newPacer()
+	for d := time.Duration(0); d < 3*time.Second; d += 7 * time.Millisecond {
+		if wait := p.untilStep(d); wait < d || wait >= d+DialStep || d == 0 && wait != 0 {
+			t.Fatalf("%v: waits %v", d, wait)
 		}
 	}
 }

@@ -38,19 +38,19 @@ type wire struct {
 
 func newWire(conn net.Conn) *wire {
 	w := &wire{Conn: conn}
-	w.ahead = bufio.NewReaderSize(incoming{w}, maxHead)
+	w.ahead = bufio.NewReaderSize((*incoming)(w), maxHead)
 	return w
 }
 
 // Read implements [net.Conn].
 func (w *wire) Read(p []byte) (int, error) { return w.ahead.Read(p) }
 
-// incoming is what a wire's connection brings.
-type incoming struct{ *wire }
+// incoming is a wire read straight from its connection.
+type incoming wire
 
 // Read implements [io.Reader].
-func (i incoming) Read(p []byte) (int, error) {
-	w := i.wire
+func (i *incoming) Read(p []byte) (int, error) {
+	w := (*wire)(i)
 	n, err := w.Conn.Read(p)
 	w.note(err)
 	if n > 0 && w.received.Add(int64(n)) <= maxHead+int64(n) {

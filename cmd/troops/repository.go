@@ -21,17 +21,17 @@ type repository struct {
 }
 
 func openRepository(ctx context.Context, dir string) (*repository, error) {
-	r := &repository{Repo: gitcli.Repo{Dir: dir}}
+	r := &repository{Repo: gitcli.Repo{Dir: dir}.AsNamed()} // what is read here is what nodes get
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
 		return nil, usagef("there is no directory %s: give the deployment repository with -C DIR", dir)
 	}
-	// Replaced objects are this repository's own view; nodes get what the names say, so that is
-	// what is read here, too.
-	r.Env = append(gitcli.CleanEnv(os.Environ()), "GIT_NO_REPLACE_OBJECTS=1")
 	var err error
 	if r.layout, err = r.Layout(ctx); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
 			return nil, fmt.Errorf("git is not installed: install it (Debian: apt-get install git)")
+		}
+		if ge := (*gitcli.Error)(nil); !errors.As(err, &ge) {
+			return nil, err
 		}
 		return nil, fmt.Errorf("%w: go to a deployment repository or give one with -C DIR", err)
 	}

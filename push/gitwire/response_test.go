@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 )
@@ -210,15 +211,23 @@ func TestSidebandTogether(t *testing.T) {
 		go func() {
 			defer close(done)
 			_, _ = io.WriteString(w, band(2, "one\n")+band(2, "two\n")+band(2, "thr")+band(2, "ee\n")+next)
-			if got := <-heard; got != "one\ntwo\nthree\n" {
-				t.Errorf("before %q: heard %q", next, got)
+			select {
+			case got := <-heard:
+				if got != "one\ntwo\nthree\n" {
+					t.Errorf("before %q: heard %q", next, got)
+				}
+			case <-time.After(10 * time.Second):
+				t.Errorf("before %q: heard nothing", next)
 			}
 			_ = w.Close()
+			for range heard { // more, where it was not all
+			}
 		}()
 		var lost *LostError
 		if _, err := answer(r, hear(func(p []byte) { heard <- string(p) })); !errors.As(err, &lost) {
 			t.Errorf("before %q: %v", next, err)
 		}
+		close(heard)
 		<-done
 	}
 }

@@ -156,7 +156,7 @@ func (l *lab) push(s *Store, bare, ref string, want gitwire.OID) *gitwire.Report
 	if !ok {
 		old = gitwire.ZeroOID(adv.ObjectFormat)
 	}
-	pack, err := s.Open(ctx, want, HavesOf(adv), FlagsOf(adv))
+	pack, err := s.Open(ctx, want, HavesOf(adv, nil), FlagsOf(adv))
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package packs
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"troops/gitcli"
@@ -27,11 +26,11 @@ func FlagsOf(adv *gitwire.Advertisement) Flags {
 }
 
 // HavesOf are the objects that a node advertises to have, by its refs and by alternates. Refs whose
-// names begin with a prefix in marks say something by being there, and hold no history.
-func HavesOf(adv *gitwire.Advertisement, marks ...string) []gitwire.OID {
+// names isMark takes say something by being there, and hold no history; nil: there are none.
+func HavesOf(adv *gitwire.Advertisement, isMark func(ref string) bool) []gitwire.OID {
 	oids := make([]gitwire.OID, 0, len(adv.Refs)+len(adv.Have))
 	for _, r := range adv.Refs {
-		if !slices.ContainsFunc(marks, func(m string) bool { return strings.HasPrefix(r.Name, m) }) {
+		if isMark == nil || !isMark(r.Name) {
 			oids = append(oids, r.OID)
 		}
 	}

@@ -71,13 +71,8 @@ type Known struct {
 // Open opens a store on a repository. Its child processes end with ctx, or with [Store.Close],
 // which must be called in any case.
 func Open(ctx context.Context, repo gitcli.Repo, known Known) (*Store, error) {
-	if repo.Env == nil {
-		repo.Env = gitcli.CleanEnv(os.Environ())
-	}
-	// Replaced objects are this repository's own view; a node gets what the names say.
-	repo.Env = append(repo.Env[:len(repo.Env):len(repo.Env)], "GIT_NO_REPLACE_OBJECTS=1")
 	s := &Store{
-		repo: repo, known: known, packSlots: make(chan struct{}, MaxPackObjects), querySlots: make(chan struct{}, MaxQueries),
+		repo: repo.AsNamed(), known: known, packSlots: make(chan struct{}, MaxPackObjects), querySlots: make(chan struct{}, MaxQueries),
 		groups: make(map[string]*spool),
 	}
 	s.relations = newMemo[[2]gitwire.OID, Relation](s)
