@@ -35,7 +35,7 @@ func TestDialRate(t *testing.T) {
 	}
 }
 
-// TestDialSteps: a second's worth of connections begins at once; who has to wait then begins with
+// TestDialSteps: a burst of connections begins at once; who has to wait then begins with
 // others, never before its turn and less than a step after.
 func TestDialSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,10 +13,8 @@ import (
 // processor that is a switch, with more of them it is a thread that is woken, which was a seventh of
 // a push's CPU. One that is kept busy gets all that there are.
 const (
-	// busyEvery is how often that is looked at: long enough that the first connections, up to
-	// sshx.MaxDialBurst together, do not look like work that stays.
-	busyEvery = 500 * time.Millisecond
-	busyShare = 0.6 // of a processor's time
+	busyEvery = 250 * time.Millisecond // how often that is looked at
+	busyShare = 0.6                    // of a processor's time
 )
 
 // oneProcessor has the program use one processor until it keeps that busy, unless the user has set
