@@ -118,6 +118,9 @@ func (f *fleet) deploy(ctx context.Context, c command) (*usage, error) {
 	if _, err := f.repo.commit(ctx, fmt.Sprintf("Commit %d.", f.turn)); err != nil {
 		return nil, err
 	}
+	if err := settle(ctx); err != nil {
+		return nil, err
+	}
 	c.dir, c.env = f.repo.dir, f.env
 	u, out, err := f.measure(ctx, c)
 	if err == nil && u.Exit != 0 {
