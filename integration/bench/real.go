@@ -129,8 +129,8 @@ func (f *fleet) deploy(ctx context.Context, c command) (*usage, error) {
 	return u, err
 }
 
-// warm deploys twice and measures the second time: what the program before left in the caches (after
-// ansible, that is nothing of anybody else's) is nobody's cost.
+// warm deploys twice and measures the second time: what the program before left in the caches is
+// nobody's cost.
 func (f *fleet) warm(ctx context.Context, c command) (*usage, error) {
 	if u, err := f.deploy(ctx, c); err != nil {
 		return u, err
