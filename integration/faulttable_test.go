@@ -102,22 +102,6 @@ def build_wheel(directory, *args, **kwargs):
 // pythonUpgrade has python3 say that it is another one: of the machine's own there is only one.
 const pythonUpgrade = `printf '%s\n' '#!/bin/sh' '/usr/bin/python3 "$@" | sed "s/\"version\": \"[0-9.]*/&9/"' >/usr/local/bin/python3 && chmod +x /usr/local/bin/python3`
 
-// restartSshd kills sshd and all of its sessions and starts it anew, once the last of them has ended:
-// one that still dies holds the port, which the new one asks for but once.
-const restartSshd = `
-    import os, select, signal
-    ending = []
-    for pid in map(int, os.popen('pgrep sshd').read().split()):
-        try:
-            ending.append(os.pidfd_open(pid))
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    for each in ending:
-        select.select([each], [], [])
-    os.system("setsid env -i PATH=$PATH /usr/sbin/sshd -D -e -f /etc/ssh-node/sshd_config </dev/null >/dev/null 2>&1 &")
-    print('after the restart')`
-
 // endFaults are the ways in which deploy.py ends.
 func endFaults() []fault {
 	faults := []fault{
@@ -140,7 +124,10 @@ func endFaults() []fault {
 			deploy: "import subprocess; open('/run/child', 'w').write(str(subprocess.Popen(['sleep', '1000']).pid))",
 			shows:  []string{`^victim\.example\.com .*left processes behind that keep its output open`},
 		}, {
-			name: "restarts sshd and cuts all connections", deployed: true, deploy: restartSshd,
+			name: "restarts sshd and cuts all connections", deployed: true, deploy: `
+    import os
+    os.system('''kill -9 $(pgrep sshd); ` + startSshd + `''')
+    print('after the restart')`,
 			shows: []string{`^victim\.example\.com \* lost contact `, `^victim\.example\.com \| after the restart$`},
 		},
 	}

@@ -7,9 +7,14 @@ import (
 	"troops/integration/testnode"
 )
 
+// startSshd starts a node's sshd again, in a shell, once the one that was killed has ended: while that
+// dies it holds the port, which the new one asks for but once.
+const startSshd = `/usr/bin/python3 -c "import os, select; select.select([os.pidfd_open($(cat /run/sshd.pid))], [], [])" 2>/dev/null; ` +
+	`setsid env -i PATH="$PATH" /usr/sbin/sshd -D -e -f /etc/ssh-node/sshd_config </dev/null >/dev/null 2>&1 &`
+
 // reboot ends every process of a node at once, as a power cut does, and starts sshd again. The
 // files stay, with the lock's among them, but for what waits in /run.
-const reboot = `kill -9 -1; rm -f /run/hang; setsid env -i PATH="$PATH" /usr/sbin/sshd -D -e -f /etc/ssh-node/sshd_config </dev/null >/dev/null 2>&1 &`
+const reboot = `kill -9 -1; rm -f /run/hang; ` + startSshd
 
 // TestReboot lets a node reboot in the middle of a run: it is never taken for a good one, the
 // lock's file holds nobody up, and the next push or pull deploys the commit.
